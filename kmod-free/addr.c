@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Addresses as values, and their textual forms. An address is made here or by packet_decode() and
+ * nowhere else, so the bytes that a family does not use are always zero and two equal addresses
+ * are equal byte by byte. No name resolution, no zones, no prefixes; an IPv4-mapped IPv6 address
+ * is an IPv6 address.
+ */
+#include "addr.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <string.h>
+
+static_assert(ADDR_TEXT == INET6_ADDRSTRLEN, "ADDR_TEXT holds any address");
+static_assert(sizeof(struct addr) == 20, "hashed by its bytes: no hidden padding");
+
+struct addr addr_ipv4(const uint8_t bytes[4])
+{
+	struct addr a = { .family = FAMILY_IPV4 };
+
+	memcpy(a.bytes, bytes, 4);
+	return a;
+}
+
+struct addr addr_ipv6(const uint8_t bytes[16])
+{
+	struct addr a = { .family = FAMILY_IPV6 };
+
+	memcpy(a.bytes, bytes, 16);
+	return a;
+}
+
+bool addr_equal(const struct addr *a, const struct addr *b)
+{
+	return a->family == b->family && memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
+bool addr_parse(const char *text, size_t len, struct addr *out)
+{
+	char copy[ADDR_TEXT];
+	uint8_t bytes[16];
+
+	/* inet_pton() wants a string; a NUL inside would hide what comes after it. */
+	if (len == 0 || len >= sizeof(copy) || memchr(text, '\0', len))
+		return false;
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+
+	if (inet_pton(AF_INET, copy, bytes) == 1)
+		*out = addr_ipv4(bytes);
+	else if (inet_pton(AF_INET6, copy, bytes) == 1)
+		*out = addr_ipv6(bytes);
+	else
+		return false;
+	return true;
+}
+
+const char *addr_format(const struct addr *a, char *text)
+{
+	int af = a->family == FAMILY_IPV4 ? AF_INET : AF_INET6;
+
+	if (addr_len(a) == 0 || !inet_ntop(af, a->bytes, text, ADDR_TEXT))
+		memcpy(text, "-", sizeof("-"));
+	return text;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the administrator allows: plain values that the configuration fills in, and the judgement on
+ * one request. Policy never looks at packets and never changes a table.
+ */
+#ifndef POLICY_H
+#define POLICY_H
+
+#include "pinhole/abi.h"
+#include "reason.h"
+#include "tuple.h"
+
+#define POLICY_PORTS 16
+#define NSEC_PER_SEC 1000000000ull
+
+enum admit {
+	ADMIT_RELATED, /* the daemon creates the expected flow in conntrack, under its master */
+	ADMIT_MARK,    /* the kernel alone marks the expected flow */
+};
+
+enum tls_mode {
+	TLS_CLOSED, /* a session that goes to TLS opens nothing more */
+	TLS_WINDOW, /* it opens the server's passive range for the client while it lives */
+};
+
+struct service_policy {
+	uint64_t ttl; /* ns that an unused pinhole stays open */
+	uint16_t ports[POLICY_PORTS];
+	uint16_t min_port;             /* announced ports below it are refused */
+	uint16_t window_lo, window_hi; /* TLS_WINDOW: both inclusive */
+	enum tls_mode tls;
+	uint8_t n_ports;
+	bool enabled;
+};
+
+struct policy {
+	struct service_policy service[PH_SVC_MAX];
+	uint32_t max_sessions, max_sessions_client;
+	uint32_t max_pinholes, max_pinholes_client, max_pinholes_session;
+	enum admit admit;
+};
+
+/* The defaults of pinholed.conf(5). */
+void policy_defaults(struct policy *p);
+
+/* The service whose control port this is, or PH_SVC_NONE. */
+enum ph_service policy_service_of(const struct policy *p, uint16_t port);
+
+/*
+ * May `port`, announced by one end of the session with `peer` as the flow's destination, be opened?
+ * announced is FAMILY_NONE when the protocol names no address. REASON_ANNOUNCED, or the refusal.
+ */
+enum reason policy_judge(const struct policy *p, enum ph_service svc, uint32_t port,
+    const struct addr *announced, const struct addr *peer);
+
+#endif

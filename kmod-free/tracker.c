@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The list of protocols. Adding one is a file in track/ and a line here.
+ */
+#include "tracker.h"
+
+extern const struct tracker ftp_tracker;
+
+static const struct tracker *const trackers[PH_SVC_MAX] = {
+	[PH_SVC_FTP] = &ftp_tracker,
+};
+
+const struct tracker *tracker_of(enum ph_service svc)
+{
+	return svc < PH_SVC_MAX ? trackers[svc] : NULL;
+}

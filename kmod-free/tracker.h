@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a protocol has to provide, and all that it may ask for. A tracker reads the bytes of one
+ * control session and *requests* ports; it never sees addresses it could open, a clock, a socket, a
+ * log or another session. A new protocol is one file in track/ and one line in tracker.c.
+ */
+#ifndef TRACKER_H
+#define TRACKER_H
+
+#include "cursor.h"
+#include "pinhole/abi.h"
+#include "reason.h"
+#include "tuple.h"
+
+struct track; /* one session, as its tracker sees it */
+
+struct request {
+	enum dir dir;          /* of the expected flow: ORIGINAL is client to server */
+	enum l4 l4proto;       /* of the expected flow */
+	uint32_t port;         /* its destination port as announced, not yet judged */
+	struct addr announced; /* the address that came with it; FAMILY_NONE when none did */
+	struct cursor cause;   /* the bytes that announced it, for `pinholectl why` */
+};
+
+struct tracker {
+	const char *name;
+	enum ph_service service;
+	size_t state_size; /* per session, zeroed at its start; at most TRACKER_STATE_MAX */
+	/* TCP: bytes in order, cut anywhere. */
+	void (*bytes)(struct track *t, void *state, enum dir dir, struct cursor bytes);
+	/* TCP: what follows in this direction does not join what came before. */
+	void (*gap)(struct track *t, void *state, enum dir dir);
+	/* UDP: one whole datagram. NULL where the protocol has none; likewise bytes and gap. */
+	void (*datagram)(struct track *t, void *state, enum dir dir, struct cursor payload);
+};
+
+#define TRACKER_STATE_MAX 1024
+
+/* The tracker of a service, or NULL where there is none. */
+const struct tracker *tracker_of(enum ph_service svc);
+
+/*
+ * Asks for a pinhole for one flow, in place of any that this session has open and unused. Returns
+ * its id, or 0 when the request was refused; the refusal is already counted and explained.
+ */
+uint32_t track_expect(struct track *t, const struct request *r);
+
+/* The request was turned down by the peer: closes that pinhole if nothing has used it yet. */
+void track_withdraw(struct track *t, uint32_t id);
+
+/* Counts and explains a refusal that the tracker itself has to make; r may be NULL. */
+void track_refuse(struct track *t, enum reason why, const struct request *r);
+
+/*
+ * The session continues as ciphertext: no more bytes will come to the tracker. What may still be
+ * opened for it is policy (`tls`).
+ */
+void track_encrypted(struct track *t, struct cursor cause);
+
+#endif
