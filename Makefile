@@ -1,46 +1,77 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # pinholed: one Makefile, objects only below build/.
-#   SAN=1   address and undefined-behaviour sanitizers (objects below build/san/)
+#
+#   make                 the daemon, the control tool, the library
+#   sudo make demo       a strict firewall passes FTP, told step by step
+#   sudo make check      all tests; without root those that need none, and a word about the others
+#   sudo make install    below PREFIX (/usr/local)
+#
+#   SAN=1   address and undefined-behaviour sanitizers, objects below build/san/
+#   CI=1    warnings are errors
+#   V=1     show the commands
 
 VERSION    := 0.1.0
 CC         ?= cc
 PKG_CONFIG ?= pkg-config
 PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+MANDIR     ?= $(PREFIX)/share/man
+COMPDIR    ?= $(PREFIX)/share/bash-completion/completions
 DESTDIR    ?=
 
 BUILD := build
 ifdef SAN
 BUILD := build/san
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+else
+FORTIFY := -D_FORTIFY_SOURCE=2
 endif
 
 WARN   := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
-HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
-ifndef SAN
-HARDEN += -D_FORTIFY_SOURCE=2
-endif
+WARN   += $(if $(CI),-Werror)
+HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE $(FORTIFY)
 OPT    ?= -O2 -g
-ifdef CI
-WARN += -Werror
-endif
-override CFLAGS += -std=gnu17 $(WARN) $(OPT) $(HARDEN) $(SANFLAGS)
+override CFLAGS   += -std=gnu17 $(WARN) $(OPT) $(HARDEN) $(SANFLAGS)
 override CPPFLAGS += -Iinclude -Ikmod-free -D_GNU_SOURCE -DPH_VERSION='"$(VERSION)"' -MMD -MP
-override LDFLAGS += -pie -Wl,-z,relro,-z,now $(SANFLAGS)
+override LDFLAGS  += -pie -Wl,-z,relro,-z,now $(SANFLAGS)
 
 Q := $(if $(V),,@)
 
 # --- sources -----------------------------------------------------------------------------------
-LIB_SRC := $(wildcard kmod-free/*.c kmod-free/track/*.c)
-LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
 LIB     := $(BUILD)/libpinhole.a
+LIB_SRC := $(sort $(wildcard kmod-free/*.c kmod-free/track/*.c))
 
-UNIT_SRC := $(wildcard tests/unit/*.c)
-UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
+# Recursive on purpose: pkg-config is asked when something is linked, after `deps`.
+DAEMON     := pinholed daemon conf describe ctl table rules ct queue nflog state privs log
+DAEMON_LIB  = $(shell $(PKG_CONFIG) --libs libnftnl libnetfilter_conntrack libnetfilter_queue libmnl \
+              libsystemd jansson libconfuse libcap-ng libseccomp)
+CTL        := pinholectl ctl_client show doctor ruleset capture replay conf describe
+CTL_LIB     = $(shell $(PKG_CONFIG) --libs libnftnl libmnl libpcap jansson libconfuse)
 
-all: $(LIB)
+UNIT_SRC    := $(sort $(wildcard tests/unit/*.c))
+UNIT_BIN    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
+ADAPTER_BIN := $(BUILD)/adapter/test_table $(BUILD)/adapter/test_ct
+FUZZ_SRC    := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BIN    := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 
-$(LIB): $(LIB_OBJ)
+C_FILES := $(sort $(wildcard include/pinhole/*.h kmod-free/*.[ch] kmod-free/track/*.c nft-helper/*.[ch] \
+           tests/*/*.[ch]))
+
+objects = $(patsubst %,$(BUILD)/nft-helper/%.o,$(1))
+
+# --- building ----------------------------------------------------------------------------------
+all: $(BUILD)/pinholed $(BUILD)/pinholectl $(LIB)
+
+$(BUILD)/pinholed: $(call objects,$(DAEMON)) $(LIB)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(DAEMON_LIB)
+
+$(BUILD)/pinholectl: $(call objects,$(CTL)) $(LIB)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CTL_LIB)
+
+$(LIB): $(LIB_SRC:%.c=$(BUILD)/%.o)
 	@echo "  AR    $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
@@ -49,14 +80,108 @@ $(BUILD)/%.o: %.c
 	@echo "  CC    $<"
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
+$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/unit/lib/world.o $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs check)
 
+$(BUILD)/adapter/test_%: $(BUILD)/tests/adapter/test_%.o $(call objects,table rules ct) $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs check libnftnl libnetfilter_conntrack libmnl)
+
+$(BUILD)/tests/adapter/%.o: CPPFLAGS += -Inft-helper
+
 clean:
 	rm -rf build
 
-.PHONY: all clean
+# --- what the build and the tests need ---------------------------------------------------------
+deps:
+	@tests/lab.sh build-deps
+
+# --- tests -------------------------------------------------------------------------------------
+# Everything that speaks TAP goes through one prove, whose summary is the last word.
+PROVE := prove -e 'env CK_TAP_LOG_FILE_NAME=- CK_VERBOSITY=silent PH_BUILD=$(abspath $(BUILD))'
+T_ANY  = tests/layout.t tests/vectors/run $(UNIT_BIN)
+T_ROOT = $(ADAPTER_BIN) $(sort $(wildcard tests/netns/t/*.t))
+
+check: deps
+	@$(MAKE) --no-print-directory check-built
+
+check-built: all $(UNIT_BIN) $(ADAPTER_BIN)
+ifeq ($(shell id -u),0)
+	@tests/lab.sh test-servers
+	@$(PROVE) $(T_ANY) $(T_ROOT)
+else
+	@echo "SKIPPED without root: $(T_ROOT)" >&2
+	@$(PROVE) $(T_ANY)
+endif
+
+check-unit: $(UNIT_BIN) $(BUILD)/pinholectl
+	@$(PROVE) $(T_ANY)
+
+check-netns: all $(ADAPTER_BIN)
+	@tests/lab.sh test-servers
+	@$(PROVE) $(T_ROOT)
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@tests/lab.sh test-servers
+	@tests/demo
+
+bench: deps
+	@$(MAKE) --no-print-directory all build/bench/floor build/bench/cycles build/bench/micro
+	@tests/lab.sh test-servers
+	@tests/bench/run
+
+build/bench/%: build/tests/bench/%.o $(LIB) $(call objects,table rules)
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs libnftnl libnetfilter_queue libmnl)
+
+build/tests/bench/%.o: CPPFLAGS += -Inft-helper
+
+# Each fuzzer for FUZZ_SECONDS, from seeds made anew. Needs clang and its runtime.
+FUZZ_SECONDS ?= 30
+fuzz: $(FUZZ_BIN)
+	@for f in $(FUZZ_BIN); do \
+	  mkdir -p $$f.corpus && python3 tests/fuzz/seeds.py $$f.corpus && \
+	  $$f -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=1024 $$f.corpus || exit 1; done
+
+build/fuzz/%: tests/fuzz/%.c $(LIB_SRC)
+	@mkdir -p $(@D)
+	@echo "  FUZZ  $@"
+	$(Q)clang $(filter-out -MMD -MP,$(CPPFLAGS)) -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined \
+	  -fno-sanitize-recover=all -o $@ $^
+
+lint: deps
+	clang-format --dry-run -Werror $(C_FILES)
+	clang-tidy --quiet $(filter %.c,$(C_FILES)) -- $(filter-out -MMD -MP,$(CPPFLAGS)) -Inft-helper -std=gnu17
+	if command -v mandoc >/dev/null; then mandoc -Tlint -Wwarning docs/*.[58]; fi
+
+format:
+	clang-format -i $(C_FILES)
+
+# --- installing --------------------------------------------------------------------------------
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(SYSCONFDIR)/pinholed $(DESTDIR)$(UNITDIR) \
+	  $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(COMPDIR)
+	install -m 755 $(BUILD)/pinholed $(BUILD)/pinholectl $(DESTDIR)$(PREFIX)/sbin
+	test -e $(DESTDIR)$(SYSCONFDIR)/pinholed/pinholed.conf || \
+	  install -m 644 nft-helper/pinholed.conf $(DESTDIR)$(SYSCONFDIR)/pinholed
+	sed 's|@SBINDIR@|$(PREFIX)/sbin|' nft-helper/pinholed.service.in >$(BUILD)/pinholed.service
+	install -m 644 $(BUILD)/pinholed.service $(DESTDIR)$(UNITDIR)
+	install -m 644 docs/pinholed.conf.5 $(DESTDIR)$(MANDIR)/man5
+	install -m 644 docs/pinholed.8 docs/pinholectl.8 $(DESTDIR)$(MANDIR)/man8
+	install -m 644 nft-helper/pinholectl.bash-completion $(DESTDIR)$(COMPDIR)/pinholectl
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/sbin/pinholed $(DESTDIR)$(PREFIX)/sbin/pinholectl \
+	  $(DESTDIR)$(UNITDIR)/pinholed.service $(DESTDIR)$(MANDIR)/man5/pinholed.conf.5 \
+	  $(DESTDIR)$(MANDIR)/man8/pinholed.8 $(DESTDIR)$(MANDIR)/man8/pinholectl.8 \
+	  $(DESTDIR)$(COMPDIR)/pinholectl
+
+.PHONY: all clean deps check check-built check-unit check-netns demo bench fuzz lint format install uninstall
 .SECONDARY:
--include $(wildcard $(BUILD)/kmod-free/*.d $(BUILD)/kmod-free/track/*.d $(BUILD)/nft-helper/*.d $(BUILD)/tests/*/*.d)
+-include $(wildcard $(BUILD)/kmod-free/*.d $(BUILD)/kmod-free/track/*.d $(BUILD)/nft-helper/*.d \
+  $(BUILD)/tests/*/*.d)

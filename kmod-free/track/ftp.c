@@ -36,6 +36,7 @@ struct ftp {
 	uint8_t multi[3]; /* code of the multi-line reply that is under way */
 	bool in_multi;
 	bool epsv_all;
+	bool encrypted; /* the rest of what was cut into lines is ciphertext, too */
 };
 
 _Static_assert(sizeof(struct ftp) <= TRACKER_STATE_MAX, "a session's tracker state is bounded");
@@ -282,7 +283,7 @@ static void on_final_reply(
 		return;
 	}
 	if (code == 234 && pop_until(f, CMD_AUTH)) { /* RFC 4217 section 4 */
-		forget_commands(f);
+		f->encrypted = true;
 		track_encrypted(t, line);
 		return;
 	}
@@ -383,7 +384,7 @@ static void ftp_bytes(struct track *t, void *state, enum dir dir, struct cursor 
 	struct line *l = &f->line[dir];
 	struct cursor part;
 
-	while (cursor_until(&bytes, '\n', &part)) {
+	while (!f->encrypted && cursor_until(&bytes, '\n', &part)) {
 		keep(l, part);
 		on_line(t, f, dir);
 		l->length = 0;

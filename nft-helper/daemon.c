@@ -1,0 +1,867 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The loop. Three sockets bring events: conntrack, NFLOG, NFQUEUE, looked at in this order, because
+ * what the kernel wrote to an earlier one happened before what it wrote to a later one. A burst of
+ * held packets is decided on, committed at once, and then let go.
+ */
+#include "daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+#include <time.h>
+#include <unistd.h>
+#include "ct.h"
+#include "ctl.h"
+#include "describe.h"
+#include "log.h"
+#include "nflog.h"
+#include "pinhole/ctl.h"
+#include "privs.h"
+#include "queue.h"
+#include "state.h"
+#include "table.h"
+
+#define FIRST_RANGE   128    /* headers only */
+#define CONTROL_RANGE 0xffff /* everything */
+#define TICK_LEAST    (100 * (NSEC_PER_SEC / 1000))
+#define FAILED_MAX    64
+
+struct counters {
+	uint64_t commits, commit_failures, admit_failures, resyncs, copies_lost, nat, state_failures;
+};
+
+struct daemon {
+	struct daemon_options options;
+	struct config conf;
+	struct engine *engine;
+	struct ct *ct;
+	struct nflog *log;
+	struct queue *queue; /* NULL in passive capture */
+	struct table *table;
+	struct ctl *ctl;
+	int dir; /* runtime directory */
+	sd_event *event;
+	sd_event_source *tick, *save;
+	uint64_t save_not_before; /* ns, engine time */
+	bool dirty;               /* state has changed since it was saved */
+	bool staged;              /* the table has something to commit */
+	bool confined;
+	struct counters counters;
+	/* One burst: */
+	struct op admits[QUEUE_BURST];
+	unsigned int n_admits;
+	uint32_t failed[FAILED_MAX];
+	unsigned int n_failed;
+	struct decision decision;
+};
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+/* Engine time goes on while the machine sleeps, as the kernel's element timeouts do not; the later
+ * of the two ends a pinhole in the daemon, which is the safe side. */
+static uint64_t engine_now(void)
+{
+	return clock_ns(CLOCK_BOOTTIME);
+}
+
+/* --- decisions into the kernel ------------------------------------------------------------------ */
+
+static void announce(struct daemon *d, const struct op *op)
+{
+	char text[DESCRIBE_TEXT];
+	enum log_level level = op->kind == OP_REFUSE ? LOG_LEVEL_NOTICE : LOG_LEVEL_DEBUG;
+
+	if (log_wanted(level)) {
+		describe_op_text(op, text);
+		if (op->kind == OP_REFUSE)
+			log_peer(level, "%s", text);
+		else
+			log_line(level, "%s", text);
+	}
+	if (ctl_watched(d->ctl))
+		ctl_publish(d->ctl, op);
+}
+
+static void stage_as(struct daemon *d, const struct op *op, enum op_kind kind)
+{
+	struct op copy = *op;
+	int err;
+
+	copy.kind = kind;
+	copy.flow.sport = 0;
+	err = table_stage(d->table, &copy);
+	if (err < 0) {
+		d->counters.commit_failures++;
+		log_peer(LOG_LEVEL_ERROR, "cannot stage a set element: %s", strerror(-err));
+	}
+	d->staged = true;
+}
+
+static void apply(struct daemon *d, const struct event *ev, const struct op *op)
+{
+	switch (op->kind) {
+	case OP_OPEN:
+	case OP_CLOSE:
+		stage_as(d, op, op->kind);
+		break;
+	case OP_RENEW:
+		stage_as(d, op, OP_CLOSE);
+		stage_as(d, op, OP_OPEN);
+		break;
+	case OP_ADMIT:
+		/* Only a packet that is held can still be given its conntrack entry. */
+		if (ev->kind == EV_FIRST && d->n_admits < QUEUE_BURST)
+			d->admits[d->n_admits++] = *op;
+		else if (!op->many)
+			stage_as(d, op, OP_CLOSE);
+		break;
+	case OP_END:
+		if (op->kill)
+			(void)ct_delete(d->ct, &op->flow);
+		break;
+	case OP_SESSION_BEGIN:
+	case OP_SESSION_END:
+	case OP_REFUSE:
+		break;
+	}
+	if (op->kind != OP_REFUSE && op->kind != OP_RENEW)
+		d->dirty = true;
+	announce(d, op);
+}
+
+static void feed(struct daemon *d, struct event *ev)
+{
+	struct event tick = { .kind = EV_TICK };
+
+	ev->now = tick.now = engine_now();
+	engine_input(d->engine, ev, &d->decision);
+	for (;;) {
+		for (unsigned int i = 0; i < d->decision.n; i++)
+			apply(d, ev, &d->decision.ops[i]);
+		if (!d->decision.more)
+			return;
+		ev = &tick;
+		engine_input(d->engine, ev, &d->decision);
+	}
+}
+
+static void note_failure(void *arg, uint32_t id, int error)
+{
+	struct daemon *d = arg;
+
+	d->counters.commit_failures++;
+	log_peer(LOG_LEVEL_WARNING, "pinhole %u: the kernel refused its set element: %s", id,
+	    strerror(-error));
+	if (d->n_failed < FAILED_MAX)
+		d->failed[d->n_failed++] = id;
+}
+
+/* A pinhole that is not in the kernel must not look open. */
+static void close_failed(struct daemon *d)
+{
+	while (d->n_failed) {
+		struct event ev = {
+			.kind = EV_CLOSE,
+			.id = d->failed[--d->n_failed],
+			.reason = REASON_COMMIT_FAILED,
+		};
+		feed(d, &ev);
+	}
+}
+
+static void commit_table(struct daemon *d)
+{
+	while (d->staged) {
+		d->staged = false;
+		d->counters.commits++;
+		(void)table_commit(d->table, note_failure, d);
+		close_failed(d);
+	}
+}
+
+/* After the verdicts: what was spent leaves the sets, what could not be admitted is closed. */
+static void settle_admits(struct daemon *d, const int *error)
+{
+	unsigned int n = d->n_admits;
+
+	d->n_admits = 0;
+	for (unsigned int i = 0; i < n; i++) {
+		if (!d->admits[i].many)
+			stage_as(d, &d->admits[i], OP_CLOSE);
+		if (error[i] == 0)
+			continue;
+		d->counters.admit_failures++;
+		log_peer(LOG_LEVEL_WARNING,
+		    "pinhole %u: its flow could not be created in conntrack: %s", d->admits[i].id,
+		    error[i] == -ENOENT ? "the control connection is gone" : strerror(-error[i]));
+		if (d->n_failed < FAILED_MAX)
+			d->failed[d->n_failed++] = d->admits[i].id;
+	}
+	close_failed(d);
+	commit_table(d);
+}
+
+/* --- events from the kernel --------------------------------------------------------------------- */
+
+static enum ph_service number_service(const struct daemon *d, uint16_t number)
+{
+	return (enum ph_service)((number - d->conf.queue_base) / 2);
+}
+
+static enum dir number_dir(const struct daemon *d, uint16_t number)
+{
+	return (number - d->conf.queue_base) % 2 ? DIR_REPLY : DIR_ORIGINAL;
+}
+
+static void on_nat(struct daemon *d, const uint8_t *l3, size_t len)
+{
+	struct op op = { .kind = OP_REFUSE, .reason = REASON_NAT };
+	struct packet pkt;
+
+	d->counters.nat++;
+	if (packet_decode(l3, len, &pkt) != PACKET_OK)
+		return;
+	op.flow = op.master = pkt.tuple;
+	op.dport_hi = pkt.tuple.dport;
+	op.service = policy_service_of(&d->conf.policy, pkt.tuple.dport);
+	announce(d, &op);
+}
+
+static void on_copy(void *arg, uint16_t group, const uint8_t *l3, size_t len)
+{
+	struct daemon *d = arg;
+	struct event ev = { .l3 = l3, .len = len };
+
+	if (group == d->conf.queue_base + PH_GROUP_NAT) {
+		on_nat(d, l3, len);
+		return;
+	}
+	if (group == d->conf.queue_base + PH_GROUP_END) {
+		ev.kind = EV_END;
+	} else {
+		ev.kind = d->queue ? EV_COPY : EV_PACKET;
+		ev.service = number_service(d, group);
+		ev.dir = number_dir(d, group);
+	}
+	feed(d, &ev);
+}
+
+static void on_held(void *arg, uint16_t number, const uint8_t *l3, size_t len)
+{
+	struct daemon *d = arg;
+	struct event ev = { .l3 = l3, .len = len };
+
+	if (number == d->conf.queue_base + PH_QUEUE_FIRST) {
+		ev.kind = EV_FIRST;
+	} else {
+		ev.kind = EV_PACKET;
+		ev.service = number_service(d, number);
+		ev.dir = number_dir(d, number);
+	}
+	feed(d, &ev);
+}
+
+static void schedule(struct daemon *d);
+
+static int read_copies(struct daemon *d)
+{
+	int err = nflog_read(d->log, on_copy, d);
+
+	if (err == -ENOBUFS) {
+		d->counters.copies_lost++;
+		err = 0;
+	}
+	return err;
+}
+
+static int fail(struct daemon *d, const char *what, int err)
+{
+	log_line(LOG_LEVEL_ERROR, "%s: %s", what, strerror(-err));
+	return sd_event_exit(d->event, err);
+}
+
+static int on_queue(sd_event_source *s, int fd, uint32_t revents, void *arg)
+{
+	int error[QUEUE_BURST] = { 0 };
+	struct daemon *d = arg;
+	int n, err;
+
+	(void)s, (void)fd, (void)revents;
+	do {
+		err = read_copies(d);
+		if (err < 0)
+			return fail(d, "cannot read packet copies (nfnetlink_log)", err);
+		n = queue_read(d->queue, on_held, d);
+		if (n < 0)
+			return fail(d, "cannot read held packets (nfnetlink_queue)", n);
+		commit_table(d);
+		if (d->n_admits)
+			(void)ct_admit(d->ct, d->admits, d->n_admits, error);
+		err = queue_release(d->queue);
+		if (err < 0)
+			return fail(d, "cannot let go held packets (nfnetlink_queue)", err);
+		if (d->n_admits)
+			settle_admits(d, error);
+	} while (n == QUEUE_BURST);
+	schedule(d);
+	return 0;
+}
+
+static int on_log(sd_event_source *s, int fd, uint32_t revents, void *arg)
+{
+	struct daemon *d = arg;
+	int err;
+
+	(void)s, (void)fd, (void)revents;
+	err = read_copies(d);
+	if (err < 0)
+		return fail(d, "cannot read packet copies (nfnetlink_log)", err);
+	commit_table(d);
+	schedule(d);
+	return 0;
+}
+
+static void on_ct_entry(void *arg, const struct ct_entry *entry)
+{
+	struct daemon *d = arg;
+	struct event ev = {
+		.kind = entry->gone ? EV_CT_DESTROY : EV_CT_NEW,
+		.tuple = entry->tuple,
+		.mark_field = ph_mark_field(d->conf.mark_mask, entry->mark),
+	};
+	enum ph_service service;
+	enum dir dir;
+
+	/*
+	 * An old entry of the same tuple may end (a port is used again) after its successor has been
+	 * seen: then this is not the end of what the engine knows.
+	 */
+	if (entry->gone &&
+	    (engine_match(d->engine, &entry->tuple, &service, &dir) == MATCH_NONE ||
+		ct_exists(d->ct, &entry->tuple)))
+		return;
+	feed(d, &ev);
+}
+
+static void on_alive(void *arg, const struct ct_entry *entry)
+{
+	struct daemon *d = arg;
+	struct event ev = {
+		.kind = EV_CT_ALIVE,
+		.tuple = entry->tuple,
+		.mark_field = ph_mark_field(d->conf.mark_mask, entry->mark),
+	};
+
+	feed(d, &ev);
+}
+
+/* Asks conntrack for all of our flows, and lets go of what is not there. */
+static int resync(struct daemon *d)
+{
+	struct event begin = { .kind = EV_RESYNC }, end = { .kind = EV_RESYNCED };
+	int err;
+
+	d->counters.resyncs++;
+	feed(d, &begin);
+	err = ct_dump(d->ct, on_alive, d);
+	if (err < 0)
+		return err;
+	feed(d, &end);
+	commit_table(d);
+	return 0;
+}
+
+static int on_ct(sd_event_source *s, int fd, uint32_t revents, void *arg)
+{
+	struct daemon *d = arg;
+	int err;
+
+	(void)s, (void)fd, (void)revents;
+	err = ct_events(d->ct, on_ct_entry, d);
+	if (err == -ENOBUFS) {
+		log_peer(LOG_LEVEL_WARNING, "conntrack events were lost; asking for all flows again");
+		err = resync(d);
+	}
+	if (err < 0)
+		return fail(d, "cannot follow conntrack (nf_conntrack_netlink)", err);
+	commit_table(d);
+	schedule(d);
+	return 0;
+}
+
+/* --- time --------------------------------------------------------------------------------------- */
+
+static void save_state(struct daemon *d)
+{
+	uint64_t began = engine_now(), took;
+	int err = state_save(d->dir, d->engine);
+
+	if (err < 0) {
+		d->counters.state_failures++;
+		log_peer(LOG_LEVEL_WARNING, "cannot save state: %s", strerror(-err));
+	}
+	d->dirty = false;
+	/* A large state is saved less often: 2 % of the time at most. */
+	took = engine_now() - began;
+	d->save_not_before = began + (50 * took > NSEC_PER_SEC ? 50 * took : NSEC_PER_SEC);
+}
+
+static int on_tick(sd_event_source *s, uint64_t usec, void *arg)
+{
+	struct event ev = { .kind = EV_TICK };
+	struct daemon *d = arg;
+
+	(void)s, (void)usec;
+	feed(d, &ev);
+	commit_table(d);
+	schedule(d);
+	return 0;
+}
+
+static int on_save(sd_event_source *s, uint64_t usec, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)s, (void)usec;
+	save_state(d);
+	return 0;
+}
+
+static void arm(sd_event_source *s, uint64_t at)
+{
+	int on = SD_EVENT_OFF;
+
+	(void)sd_event_source_get_enabled(s, &on);
+	if (on != SD_EVENT_OFF)
+		return;
+	(void)sd_event_source_set_time(s, at / 1000);
+	(void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
+/*
+ * A timer that runs is left alone, even if what it was for has gone: it then finds nothing to do.
+ * Moving it with every pinhole would cost a system call each.
+ */
+static void schedule(struct daemon *d)
+{
+	uint64_t now = engine_now(), at = engine_deadline(d->engine);
+
+	if (at != DEADLINE_NEVER)
+		arm(d->tick, at > now + TICK_LEAST ? at : now + TICK_LEAST);
+	if (d->dirty)
+		arm(d->save, d->save_not_before > now ? d->save_not_before : now + TICK_LEAST);
+}
+
+/* --- configuration ------------------------------------------------------------------------------ */
+
+static struct table_setup table_setup_of(const struct config *conf)
+{
+	return (struct table_setup){
+		.policy = conf->policy,
+		.mark_mask = conf->mark_mask,
+		.queue_base = conf->queue_base,
+		.passive = conf->passive,
+	};
+}
+
+static int reload(struct daemon *d)
+{
+	const char *path = d->options.conf_path ? d->options.conf_path : PH_CONF_FILE;
+	char error[CONF_ERROR];
+	struct table_setup setup;
+	struct config conf;
+	int err;
+
+	err = conf_load(path, &conf, error, sizeof(error));
+	if (err < 0) {
+		log_line(LOG_LEVEL_ERROR, "%s; the old configuration stays in force", error);
+		return err;
+	}
+	if (conf.mark_mask != d->conf.mark_mask || conf.queue_base != d->conf.queue_base ||
+	    conf.passive != d->conf.passive || conf.policy.admit != d->conf.policy.admit) {
+		log_line(LOG_LEVEL_WARNING,
+		    "%s: admit, capture, mark-mask and queue-base change with a restart only; the "
+		    "old configuration stays in force",
+		    path);
+		return -EINVAL;
+	}
+	setup = table_setup_of(&conf);
+	err = table_reconfigure(d->table, &setup);
+	if (err < 0) {
+		log_line(LOG_LEVEL_ERROR, "the kernel refused the new rules: %s; the old "
+					  "configuration stays in force",
+		    strerror(-err));
+		return err;
+	}
+	d->conf = conf;
+	engine_set_policy(d->engine, &conf.policy);
+	log_line(LOG_LEVEL_NOTICE, "%s: new configuration in force", path);
+	return 0;
+}
+
+static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)s, (void)si;
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+	    (unsigned long long)(clock_ns(CLOCK_MONOTONIC) / 1000));
+	(void)reload(d);
+	(void)sd_notify(0, "READY=1");
+	return 0;
+}
+
+/* --- what the control socket asks for ------------------------------------------------------------ */
+
+static const struct engine *host_engine(void *arg)
+{
+	const struct daemon *d = arg;
+
+	return d->engine;
+}
+
+static uint64_t host_now(void *arg)
+{
+	(void)arg;
+	return engine_now();
+}
+
+static int host_close(void *arg, uint32_t id)
+{
+	struct daemon *d = arg;
+	struct event ev = { .kind = EV_CLOSE, .id = id, .reason = REASON_OPERATOR };
+
+	if (!engine_pinhole(d->engine, id))
+		return -ENOENT;
+	feed(d, &ev);
+	commit_table(d);
+	schedule(d);
+	return 0;
+}
+
+static int host_hits(void *arg, const struct pinhole *p, uint64_t *packets)
+{
+	struct daemon *d = arg;
+
+	return table_hits(d->table, p, packets);
+}
+
+static void host_stats(void *arg, json_t *stats)
+{
+	const struct daemon *d = arg;
+	const struct counters *c = &d->counters;
+	const struct {
+		const char *name;
+		uint64_t value;
+	} numbers[] = {
+		{ "commits", c->commits },
+		{ "commit_failures", c->commit_failures },
+		{ "admit_failures", c->admit_failures },
+		{ "resyncs", c->resyncs },
+		{ "copies_lost", c->copies_lost },
+		{ "nat_sessions", c->nat },
+		{ "state_failures", c->state_failures },
+	};
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		json_object_set_new(
+		    stats, numbers[i].name, json_integer((json_int_t)numbers[i].value));
+}
+
+static void host_status(void *arg, json_t *status)
+{
+	const struct daemon *d = arg;
+	char mask[16];
+
+	(void)snprintf(mask, sizeof(mask), "0x%08x", d->conf.mark_mask);
+	json_object_set_new(status, "admit",
+	    json_string(table_admit(d->table) == ADMIT_RELATED ? "related" : "mark"));
+	json_object_set_new(status, "capture", json_string(capture_word(table_capture(d->table))));
+	json_object_set_new(status, "mark_mask", json_string(mask));
+	json_object_set_new(status, "queue_base", json_integer(d->conf.queue_base));
+	json_object_set_new(status, "table_owned", json_boolean(table_owned(d->table)));
+	json_object_set_new(status, "one_shot", json_boolean(table_one_shot(d->table)));
+	json_object_set_new(status, "confined", json_boolean(d->confined));
+}
+
+/* --- start and end ------------------------------------------------------------------------------- */
+
+static int open_capture(struct daemon *d)
+{
+	const unsigned int base = d->conf.queue_base;
+	int err = nflog_open(&d->log);
+
+	for (unsigned int i = 0; err == 0 && i < PH_QUEUE_SPAN; i++)
+		err = nflog_bind(d->log, (uint16_t)(base + i), CONTROL_RANGE);
+	if (err < 0) {
+		log_line(LOG_LEVEL_ERROR, "NFLOG groups %u-%u: %s%s", base, base + PH_QUEUE_SPAN - 1,
+		    strerror(-err),
+		    err == -EBUSY ? " (does another pinholed run in this network namespace?)" :
+				    " (kernel has no nfnetlink_log?)");
+		return err;
+	}
+	if (d->conf.passive)
+		return 0;
+	err = queue_open(&d->queue);
+	for (unsigned int i = 0; err == 0 && i < PH_QUEUE_SPAN; i++)
+		err = queue_bind(d->queue, (uint16_t)(base + i),
+		    i == PH_QUEUE_FIRST ? FIRST_RANGE : CONTROL_RANGE);
+	if (err == -EPERM || err == -EBUSY)
+		log_line(LOG_LEVEL_ERROR,
+		    "queues %u-%u: another process has them (does another pinholed run in this "
+		    "network namespace?)",
+		    base, base + PH_QUEUE_SPAN - 1);
+	else if (err < 0) {
+		log_line(LOG_LEVEL_WARNING, "no packet queue: %s", strerror(-err));
+		queue_close(d->queue);
+		d->queue = NULL;
+		d->conf.passive = true;
+		err = 0;
+	}
+	return err;
+}
+
+static int open_table(struct daemon *d)
+{
+	struct table_setup setup = table_setup_of(&d->conf);
+	int err = table_create(&d->table, &setup);
+
+	if (err == -EBUSY)
+		log_line(LOG_LEVEL_ERROR, "another pinholed already runs in this network namespace: "
+					  "table inet " PH_TABLE " has an owner");
+	else if (err < 0)
+		log_line(LOG_LEVEL_ERROR, "cannot create table inet " PH_TABLE ": %s%s",
+		    strerror(-err), err == -ENOENT || err == -EOPNOTSUPP ?
+					" (kernel has no nf_tables, or not all of it)" :
+					"");
+	if (err < 0)
+		return err;
+	if (!table_owned(d->table))
+		log_line(LOG_LEVEL_WARNING,
+		    "this kernel has no owned tables (before 5.12): pinholes close by their "
+		    "timeouts, not at once, if pinholed is killed, and a flush removes the table");
+	if (table_capture(d->table) == CAPTURE_PASSIVE) {
+		log_line(LOG_LEVEL_WARNING,
+		    "PASSIVE capture: control packets cannot be held, so a fast client may be "
+		    "faster than its pinhole; and admit = mark is in force, so the firewall needs "
+		    "a rule that accepts our mark");
+		queue_close(d->queue);
+		d->queue = NULL;
+	}
+	if (table_admit(d->table) == ADMIT_MARK && !table_one_shot(d->table))
+		log_line(LOG_LEVEL_WARNING,
+		    "this kernel cannot limit a set element to one packet: a second connection may "
+		    "use a pinhole until the first one is reported");
+	d->conf.policy.admit = table_admit(d->table);
+	return 0;
+}
+
+static int restore(struct daemon *d)
+{
+	unsigned int claims = 0;
+	int err = state_load(d->dir, d->engine, engine_now(), &claims);
+
+	if (err < 0 && err != -ENOENT)
+		log_line(LOG_LEVEL_WARNING, "saved state: %s; asking conntrack alone", strerror(-err));
+	err = resync(d);
+	if (err < 0) {
+		log_line(LOG_LEVEL_ERROR,
+		    "cannot ask conntrack: %s (kernel has no nf_conntrack_netlink?)", strerror(-err));
+		return err;
+	}
+	if (claims)
+		log_line(LOG_LEVEL_NOTICE, "%u sessions and %u pinholes go on from before",
+		    engine_stats(d->engine)->live_sessions, engine_stats(d->engine)->live_pinholes);
+	return 0;
+}
+
+/* One process a directory, whichever network namespace it works in. */
+static int open_directory(struct daemon *d)
+{
+	const char *path = d->options.runtime_dir;
+
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		goto broken;
+	d->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (d->dir < 0)
+		goto broken;
+	if (flock(d->dir, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK) {
+		log_line(LOG_LEVEL_ERROR,
+		    "%s: another pinholed uses this directory (-r names another one)", path);
+		return -EBUSY;
+	}
+broken:
+	log_line(LOG_LEVEL_ERROR, "%s: %s", path, strerror(errno));
+	return -errno;
+}
+
+static int open_loop(struct daemon *d)
+{
+	sd_event_source *source;
+	int err = sd_event_add_io(d->event, &source, ct_event_fd(d->ct), EPOLLIN, on_ct, d);
+
+	if (err >= 0)
+		err = sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IMPORTANT);
+	if (err >= 0)
+		err = sd_event_add_io(d->event, NULL, nflog_fd(d->log), EPOLLIN, on_log, d);
+	if (err >= 0 && d->queue)
+		err = sd_event_add_io(d->event, NULL, queue_fd(d->queue), EPOLLIN, on_queue, d);
+	if (err >= 0)
+		err = sd_event_add_time(
+		    d->event, &d->tick, CLOCK_BOOTTIME, 0, 10000, on_tick, d);
+	if (err >= 0)
+		err = sd_event_source_set_enabled(d->tick, SD_EVENT_OFF);
+	if (err >= 0)
+		err = sd_event_add_time(
+		    d->event, &d->save, CLOCK_BOOTTIME, 0, 10000, on_save, d);
+	if (err >= 0)
+		err = sd_event_source_set_enabled(d->save, SD_EVENT_OFF);
+	if (err >= 0)
+		err = sd_event_add_signal(d->event, NULL, SIGTERM, NULL, NULL);
+	if (err >= 0)
+		err = sd_event_add_signal(d->event, NULL, SIGINT, NULL, NULL);
+	if (err >= 0)
+		err = sd_event_add_signal(d->event, NULL, SIGHUP, on_hangup, d);
+	if (err >= 0)
+		err = sd_event_set_watchdog(d->event, true);
+	return err < 0 ? err : 0;
+}
+
+static int block_signals(void)
+{
+	sigset_t set;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
+}
+
+static int check_privileges(void)
+{
+	if (privs_net_admin())
+		return 0;
+	log_line(LOG_LEVEL_ERROR, "pinholed needs CAP_NET_ADMIN: start it as root or from its unit");
+	return -EPERM;
+}
+
+static int open_conntrack(struct daemon *d)
+{
+	int err = ct_open(&d->ct, d->conf.mark_mask);
+
+	if (err < 0) {
+		log_line(LOG_LEVEL_ERROR,
+		    "cannot reach conntrack: %s (kernel has no nf_conntrack_netlink?)",
+		    strerror(-err));
+		return err;
+	}
+	(void)ct_event_buffer(d->ct, (int)d->conf.event_buffer);
+	return 0;
+}
+
+static int open_engine(struct daemon *d)
+{
+	uint8_t key[HASH_KEY_LEN];
+
+	if (getrandom(key, sizeof(key), 0) != (ssize_t)sizeof(key))
+		return -EIO;
+	d->engine = engine_new(&d->conf.policy, key);
+	return d->engine ? 0 : -ENOMEM;
+}
+
+static int open_control(struct daemon *d)
+{
+	const struct ctl_host host = {
+		.engine = host_engine,
+		.now = host_now,
+		.close = host_close,
+		.hits = host_hits,
+		.stats = host_stats,
+		.status = host_status,
+		.arg = d,
+	};
+	int err = ctl_open(&d->ctl, d->event, d->options.runtime_dir, &host);
+
+	if (err < 0)
+		log_line(LOG_LEVEL_ERROR, "%s/%s: %s", d->options.runtime_dir, PH_CTL_SOCKET,
+		    strerror(-err));
+	return err;
+}
+
+int daemon_start(struct daemon **out, const struct daemon_options *options, const struct config *conf)
+{
+	struct daemon *d = calloc(1, sizeof(*d));
+	int err;
+
+	*out = d;
+	if (!d)
+		return -ENOMEM;
+	d->options = *options;
+	d->conf = *conf;
+	d->dir = -1;
+	if ((err = check_privileges()) < 0 || (err = block_signals()) < 0 ||
+	    (err = open_directory(d)) < 0 || (err = open_conntrack(d)) < 0 ||
+	    (err = open_capture(d)) < 0 || (err = open_table(d)) < 0 || (err = open_engine(d)) < 0 ||
+	    (err = sd_event_default(&d->event)) < 0 || (err = open_control(d)) < 0 ||
+	    (err = restore(d)) < 0 || (err = open_loop(d)) < 0)
+		return err;
+	err = privs_drop(options->runtime_dir, &d->confined);
+	if (err < 0) {
+		log_line(LOG_LEVEL_ERROR, "cannot drop privileges: %s", strerror(-err));
+		return err;
+	}
+	if (!d->confined)
+		log_line(LOG_LEVEL_NOTICE, "this kernel has no Landlock: files are protected by the "
+					   "unit's own settings only");
+	return 0;
+}
+
+int daemon_run(struct daemon *d)
+{
+	log_line(LOG_LEVEL_NOTICE, "ready: admit %s, capture %s",
+	    table_admit(d->table) == ADMIT_RELATED ? "related" : "mark",
+	    capture_word(table_capture(d->table)));
+	schedule(d);
+	(void)sd_notify(0, "READY=1");
+	return sd_event_loop(d->event);
+}
+
+void daemon_stop(struct daemon *d)
+{
+	if (!d)
+		return;
+	if (d->engine && d->dir >= 0 && d->table)
+		save_state(d);
+	ctl_close(d->ctl);
+	if (d->table)
+		table_destroy(d->table);
+	queue_close(d->queue);
+	nflog_close(d->log);
+	if (d->ct)
+		ct_close(d->ct);
+	engine_free(d->engine);
+	sd_event_source_unref(d->tick);
+	sd_event_source_unref(d->save);
+	sd_event_unref(d->event);
+	if (d->dir >= 0)
+		(void)close(d->dir);
+	free(d);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Unit tests of addr.c: values are canonical byte by byte, and text is taken whole or not at all.
+ */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "addr.h"
+
+static const uint8_t v4_bytes[4] = { 192, 0, 2, 33 };
+static const uint8_t v6_bytes[16] = { 0x20, 0x01, 0x0d, 0xb8, [15] = 0x21 };
+
+/* Text in a heap block of exactly its length: no terminator to lean on. */
+static bool parse(const char *text, size_t len, struct addr *out)
+{
+	char *block = malloc(len ? len : 1);
+	bool ok;
+
+	ck_assert_ptr_nonnull(block);
+	memcpy(block, text, len);
+	ok = addr_parse(block, len, out);
+	free(block);
+	return ok;
+}
+
+START_TEST(unused_bytes_are_zero)
+{
+	static const struct addr zero = { 0 };
+	struct addr a;
+
+	memset(&a, 0xff, sizeof(a));
+	a = addr_ipv4(v4_bytes);
+	ck_assert_mem_eq(a.bytes, v4_bytes, 4);
+	ck_assert_mem_eq(a.bytes + 4, zero.bytes, 12);
+	ck_assert_mem_eq(a.pad, zero.pad, sizeof(a.pad));
+	ck_assert_uint_eq(a.family, FAMILY_IPV4);
+
+	memset(&a, 0xff, sizeof(a));
+	a = addr_ipv6(v6_bytes);
+	ck_assert_mem_eq(a.bytes, v6_bytes, 16);
+	ck_assert_mem_eq(a.pad, zero.pad, sizeof(a.pad));
+	ck_assert_uint_eq(a.family, FAMILY_IPV6);
+}
+END_TEST
+
+START_TEST(lengths)
+{
+	struct addr v4 = addr_ipv4(v4_bytes), v6 = addr_ipv6(v6_bytes), none = { 0 };
+
+	ck_assert_uint_eq(addr_len(&v4), 4);
+	ck_assert_uint_eq(addr_len(&v6), 16);
+	ck_assert_uint_eq(addr_len(&none), 0);
+}
+END_TEST
+
+START_TEST(equality)
+{
+	static const uint8_t like_v4[16] = { 192, 0, 2, 33 };
+	struct addr v4 = addr_ipv4(v4_bytes), again = addr_ipv4(v4_bytes);
+	struct addr v6 = addr_ipv6(like_v4);
+
+	ck_assert(addr_equal(&v4, &again));
+	ck_assert(!addr_equal(&v4, &v6)); /* same bytes, other family */
+	for (size_t i = 0; i < 16; i++) {
+		struct addr other = v6;
+
+		other.bytes[i] ^= 0x80;
+		ck_assert(!addr_equal(&v6, &other));
+	}
+}
+END_TEST
+
+/* What is printed is the canonical form of RFC 5952, and parses to the same value. */
+static const struct {
+	const char *text, *canonical;
+} good[] = {
+	{ "0.0.0.0", "0.0.0.0" }, { "192.0.2.33", "192.0.2.33" },
+	{ "255.255.255.255", "255.255.255.255" }, { "::", "::" }, { "::1", "::1" },
+	{ "2001:DB8:0:0:0:0:0:21", "2001:db8::21" }, { "2001:db8:0:1:0:0:0:1", "2001:db8:0:1::1" },
+	{ "::ffff:192.0.2.33", "::ffff:192.0.2.33" },
+	{ "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255",
+	    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff" }, /* the longest text of all */
+};
+
+START_TEST(text_there_and_back)
+{
+	char text[ADDR_TEXT];
+	struct addr a, again;
+
+	memset(&a, 0xff, sizeof(a));
+	ck_assert(parse(good[_i].text, strlen(good[_i].text), &a));
+	ck_assert_ptr_eq(addr_format(&a, text), text);
+	ck_assert_str_eq(text, good[_i].canonical);
+	ck_assert(parse(text, strlen(text), &again));
+	ck_assert_mem_eq(&a, &again, sizeof(a));
+}
+END_TEST
+
+static const char *const bad[] = {
+	"",
+	".",
+	"1",
+	"1.2.3",
+	"1.2.3.4.",
+	"1.2.3.4.5",
+	"1.2.3.256",
+	"1.2.3.04",
+	"0x1.2.3.4",
+	"1.2.3.-4",
+	"1.2.3.4 ",
+	" 1.2.3.4",
+	"1.2.3.4/32",
+	":",
+	":::",
+	"1::2::3",
+	"::1%lo",
+	"::1/128",
+	"[::1]",
+	"12345::",
+	"1:2:3:4:5:6:7",
+	"1:2:3:4:5:6:7:8:9",
+	"localhost",
+	/* as long as any address, one longer, and far longer */
+	"ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.25x",
+	"ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.2555",
+	"00000000000000000000000000000000000000000000000000000000000000000.0.0.0",
+};
+
+START_TEST(no_address_changes_nothing)
+{
+	struct addr a, before;
+
+	memset(&a, 0xa5, sizeof(a));
+	before = a;
+	ck_assert_msg(!parse(bad[_i], strlen(bad[_i]), &a), "%s", bad[_i]);
+	ck_assert_mem_eq(&a, &before, sizeof(a));
+}
+END_TEST
+
+START_TEST(length_not_terminator)
+{
+	struct addr a;
+	char text[ADDR_TEXT];
+
+	ck_assert(addr_parse("192.0.2.33,4,5", 10, &a));
+	ck_assert_str_eq(addr_format(&a, text), "192.0.2.33");
+	ck_assert(addr_parse("192.0.2.33", 9, &a));
+	ck_assert_str_eq(addr_format(&a, text), "192.0.2.3");
+	ck_assert(!parse("192.0.2.33\0", 11, &a));
+	ck_assert(!parse("192.0.2.33\0junk", 15, &a));
+	ck_assert(!parse("\0192.0.2.33", 11, &a));
+}
+END_TEST
+
+START_TEST(no_family_prints_as_a_dash)
+{
+	struct addr none = { 0 };
+	char text[ADDR_TEXT];
+
+	ck_assert_str_eq(addr_format(&none, text), "-");
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("addr");
+	TCase *tc = tcase_create("addr");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_test(tc, unused_bytes_are_zero);
+	tcase_add_test(tc, lengths);
+	tcase_add_test(tc, equality);
+	tcase_add_loop_test(tc, text_there_and_back, 0, sizeof(good) / sizeof(good[0]));
+	tcase_add_loop_test(tc, no_address_changes_nothing, 0, sizeof(bad) / sizeof(bad[0]));
+	tcase_add_test(tc, length_not_terminator);
+	tcase_add_test(tc, no_family_prints_as_a_dash);
+	suite_add_tcase(suite, tc);
+
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
