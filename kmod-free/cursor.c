@@ -175,7 +175,7 @@ void cursor_escape(const struct cursor *c, char *out, size_t cap)
 		size_t n = escape_byte(c->at[i], text);
 
 		if (n > room - len) {
-			size_t n_dots = room - whole < 3 ? room - whole : 3;
+			size_t n_dots = room < 3 ? room : 3; /* whole is 0 then */
 
 			memcpy(out + whole, dots, n_dots);
 			len = whole + n_dots;
@@ -183,7 +183,7 @@ void cursor_escape(const struct cursor *c, char *out, size_t cap)
 		}
 		memcpy(out + len, text, n);
 		len += n;
-		if (room >= 3 && len <= room - 3)
+		if (len + 3 <= room)
 			whole = len;
 	}
 	out[len] = '\0';

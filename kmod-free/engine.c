@@ -443,16 +443,21 @@ static void on_control(
 {
 	struct tuple original = ev->dir == DIR_ORIGINAL ? pkt->tuple : tuple_invert(&pkt->tuple);
 	bool tcp = pkt->tuple.l4proto == L4_TCP;
-	bool opens = tcp && ev->dir == DIR_ORIGINAL && (pkt->tcp_flags & TCP_SYN);
+	bool opens = tcp && ev->dir == DIR_ORIGINAL &&
+	    (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 	struct session *s = session_of(&e->sessions, &original);
 
 	e->stats.packets++;
 	if (s && s->service != ev->service)
 		return;
 	if (!s) {
-		if (tcp && (pkt->tcp_flags & (TCP_FIN | TCP_RST)))
+		/*
+		 * Never in mid-stream. Besides, a FIN is not held and may overtake what is: the
+		 * last words of a session that has ended are no new one.
+		 */
+		if (tcp && !opens)
 			return;
-		s = session_begin(e, &original, ev->service, tcp && !opens);
+		s = session_begin(e, &original, ev->service, false);
 		if (!s)
 			return;
 	}
@@ -503,9 +508,11 @@ static void on_packet(struct engine *e, const struct event *ev)
 	}
 }
 
+/* A flow that the kernel has let in. If its pinhole has closed in this moment, that is no refusal. */
 static void on_ct_new(struct engine *e, const struct event *ev)
 {
-	if ((ev->mark_field & PH_MARK_F_PINHOLE) && !pinhole_bound(&e->pinholes, &ev->tuple))
+	if ((ev->mark_field & PH_MARK_F_PINHOLE) && !pinhole_bound(&e->pinholes, &ev->tuple) &&
+	    usable(e, &ev->tuple))
 		admit(e, &ev->tuple);
 }
 

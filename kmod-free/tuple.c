@@ -133,6 +133,21 @@ static enum packet_fault decode_ipv4(struct cursor c, struct packet *p)
 	return decode_l4(protocol, &b, p);
 }
 
+/* Those that conntrack looks through as well (ipv6_ext_hdr() in the kernel). */
+static bool is_extension(uint8_t next)
+{
+	switch (next) {
+	case NEXT_HOP_BY_HOP:
+	case NEXT_ROUTING:
+	case NEXT_FRAGMENT:
+	case NEXT_AUTH:
+	case NEXT_DESTINATION:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Takes one extension header off b and says in *next what follows it. */
 static enum packet_fault skip_extension(struct body *b, uint8_t kind, uint8_t *next)
 {
@@ -180,27 +195,17 @@ static enum packet_fault decode_ipv6(struct cursor c, struct packet *p)
 	p->tuple.src = addr_ipv6(src);
 	p->tuple.dst = addr_ipv6(dst);
 
-	for (unsigned int i = 0; i <= IPV6_EXTENSIONS_MAX; i++) {
+	for (unsigned int n = 0; is_extension(next); n++) {
 		enum packet_fault fault;
 
-		switch (next) {
-		case NEXT_HOP_BY_HOP: /* first or not at all, RFC 8200 section 4 */
-			if (i > 0)
-				return PACKET_MALFORMED;
-			break;
-		case NEXT_ROUTING:
-		case NEXT_FRAGMENT:
-		case NEXT_AUTH:
-		case NEXT_DESTINATION:
-			break;
-		default:
-			return decode_l4(next, &b, p);
-		}
+		/* Hop-by-hop options come first or not at all, RFC 8200 section 4. */
+		if (n == IPV6_EXTENSIONS_MAX || (n > 0 && next == NEXT_HOP_BY_HOP))
+			return PACKET_MALFORMED;
 		fault = skip_extension(&b, next, &next);
 		if (fault != PACKET_OK)
 			return fault;
 	}
-	return PACKET_MALFORMED;
+	return decode_l4(next, &b, p);
 }
 
 enum packet_fault packet_decode(const uint8_t *l3, size_t len, struct packet *out)

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The loop. Three sockets bring events: conntrack, NFLOG, NFQUEUE, looked at in this order, because
- * what the kernel wrote to an earlier one happened before what it wrote to a later one. A burst of
- * held packets is decided on, committed at once, and then let go.
+ * The loop. Three sockets bring events: conntrack, NFLOG, NFQUEUE, processed in this order. A burst
+ * of held packets is decided on, committed at once, and then let go.
  */
 #include "daemon.h"
 
@@ -277,62 +276,10 @@ static void on_held(void *arg, uint16_t number, const uint8_t *l3, size_t len)
 
 static void schedule(struct daemon *d);
 
-static int read_copies(struct daemon *d)
-{
-	int err = nflog_read(d->log, on_copy, d);
-
-	if (err == -ENOBUFS) {
-		d->counters.copies_lost++;
-		err = 0;
-	}
-	return err;
-}
-
 static int fail(struct daemon *d, const char *what, int err)
 {
 	log_line(LOG_LEVEL_ERROR, "%s: %s", what, strerror(-err));
 	return sd_event_exit(d->event, err);
-}
-
-static int on_queue(sd_event_source *s, int fd, uint32_t revents, void *arg)
-{
-	int error[QUEUE_BURST] = { 0 };
-	struct daemon *d = arg;
-	int n, err;
-
-	(void)s, (void)fd, (void)revents;
-	do {
-		err = read_copies(d);
-		if (err < 0)
-			return fail(d, "cannot read packet copies (nfnetlink_log)", err);
-		n = queue_read(d->queue, on_held, d);
-		if (n < 0)
-			return fail(d, "cannot read held packets (nfnetlink_queue)", n);
-		commit_table(d);
-		if (d->n_admits)
-			(void)ct_admit(d->ct, d->admits, d->n_admits, error);
-		err = queue_release(d->queue);
-		if (err < 0)
-			return fail(d, "cannot let go held packets (nfnetlink_queue)", err);
-		if (d->n_admits)
-			settle_admits(d, error);
-	} while (n == QUEUE_BURST);
-	schedule(d);
-	return 0;
-}
-
-static int on_log(sd_event_source *s, int fd, uint32_t revents, void *arg)
-{
-	struct daemon *d = arg;
-	int err;
-
-	(void)s, (void)fd, (void)revents;
-	err = read_copies(d);
-	if (err < 0)
-		return fail(d, "cannot read packet copies (nfnetlink_log)", err);
-	commit_table(d);
-	schedule(d);
-	return 0;
 }
 
 static void on_ct_entry(void *arg, const struct ct_entry *entry)
@@ -385,20 +332,75 @@ static int resync(struct daemon *d)
 	return 0;
 }
 
-static int on_ct(sd_event_source *s, int fd, uint32_t revents, void *arg)
+static int read_conntrack(struct daemon *d)
 {
-	struct daemon *d = arg;
-	int err;
+	int err = ct_events(d->ct, on_ct_entry, d);
 
-	(void)s, (void)fd, (void)revents;
-	err = ct_events(d->ct, on_ct_entry, d);
 	if (err == -ENOBUFS) {
 		log_peer(LOG_LEVEL_WARNING, "conntrack events were lost; asking for all flows again");
 		err = resync(d);
 	}
-	if (err < 0)
-		return fail(d, "cannot follow conntrack (nf_conntrack_netlink)", err);
-	commit_table(d);
+	return err;
+}
+
+/*
+ * What is in one socket may explain what is in another: a flow's conntrack event comes before the
+ * copy of its FIN, and the copy of a SYN before the held packets of that session. So the sockets are
+ * read from the youngest message to the oldest, and then processed the other way round.
+ */
+static int read_all(struct daemon *d)
+{
+	int copies, err;
+
+	do {
+		copies = nflog_receive(d->log);
+		if (copies == -ENOBUFS) { /* perhaps SYNs; what is left can still be read */
+			d->counters.copies_lost++;
+			log_peer(LOG_LEVEL_WARNING,
+			    "packet copies were lost; asking conntrack for all flows");
+			copies = resync(d);
+			if (copies == 0)
+				copies = NFLOG_BURST;
+		}
+		if (copies < 0)
+			return fail(d, "cannot read packet copies (nfnetlink_log)", copies);
+		err = read_conntrack(d);
+		if (err < 0)
+			return fail(d, "cannot follow conntrack (nf_conntrack_netlink)", err);
+		nflog_show(d->log, on_copy, d);
+	} while (copies == NFLOG_BURST);
+	return 0;
+}
+
+static int on_readable(sd_event_source *s, int fd, uint32_t revents, void *arg)
+{
+	int error[QUEUE_BURST] = { 0 };
+	struct daemon *d = arg;
+	int held = 0, err;
+
+	(void)s, (void)fd, (void)revents;
+	do {
+		if (d->queue) {
+			held = queue_receive(d->queue);
+			if (held < 0)
+				return fail(d, "cannot read held packets (nfnetlink_queue)", held);
+		}
+		err = read_all(d);
+		if (err < 0)
+			return err;
+		if (held)
+			queue_show(d->queue, on_held, d);
+		commit_table(d);
+		if (!held)
+			break;
+		if (d->n_admits)
+			(void)ct_admit(d->ct, d->admits, d->n_admits, error);
+		err = queue_release(d->queue);
+		if (err < 0)
+			return fail(d, "cannot let go held packets (nfnetlink_queue)", err);
+		if (d->n_admits)
+			settle_admits(d, error);
+	} while (held == QUEUE_BURST);
 	schedule(d);
 	return 0;
 }
@@ -713,15 +715,12 @@ broken:
 
 static int open_loop(struct daemon *d)
 {
-	sd_event_source *source;
-	int err = sd_event_add_io(d->event, &source, ct_event_fd(d->ct), EPOLLIN, on_ct, d);
+	int err = sd_event_add_io(d->event, NULL, ct_event_fd(d->ct), EPOLLIN, on_readable, d);
 
 	if (err >= 0)
-		err = sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IMPORTANT);
-	if (err >= 0)
-		err = sd_event_add_io(d->event, NULL, nflog_fd(d->log), EPOLLIN, on_log, d);
+		err = sd_event_add_io(d->event, NULL, nflog_fd(d->log), EPOLLIN, on_readable, d);
 	if (err >= 0 && d->queue)
-		err = sd_event_add_io(d->event, NULL, queue_fd(d->queue), EPOLLIN, on_queue, d);
+		err = sd_event_add_io(d->event, NULL, queue_fd(d->queue), EPOLLIN, on_readable, d);
 	if (err >= 0)
 		err = sd_event_add_time(
 		    d->event, &d->tick, CLOCK_BOOTTIME, 0, 10000, on_tick, d);

@@ -13,11 +13,15 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#define MESSAGE_MAX  (0xffff + 4097) /* a whole packet and its attributes */
 #define RECEIVE_SIZE (8 << 20)
 
 struct nflog {
 	struct mnl_socket *nl;
-	char buffer[0xffff + 4096] __attribute__((aligned(8)));
+	struct mmsghdr messages[NFLOG_BURST];
+	struct iovec iov[NFLOG_BURST];
+	unsigned int received;
+	char buffers[NFLOG_BURST][MESSAGE_MAX] __attribute__((aligned(8)));
 };
 
 struct showing {
@@ -38,6 +42,11 @@ int nflog_open(struct nflog **out)
 		goto out;
 	}
 	(void)setsockopt(nflog_fd(log), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+	for (int i = 0; i < NFLOG_BURST; i++) {
+		log->iov[i] = (struct iovec){ .iov_base = log->buffers[i], .iov_len = MESSAGE_MAX };
+		log->messages[i].msg_hdr.msg_iov = &log->iov[i];
+		log->messages[i].msg_hdr.msg_iovlen = 1;
+	}
 	*out = log;
 	return 0;
 out:
@@ -74,17 +83,17 @@ static struct nlmsghdr *config_header(char *buf, uint16_t group)
 
 static int configure(struct nflog *log, struct nlmsghdr *nlh)
 {
+	char answer[1024];
 	ssize_t n;
 
 	if (mnl_socket_sendto(log->nl, nlh, nlh->nlmsg_len) < 0)
 		return -errno;
 	do {
-		n = mnl_socket_recvfrom(log->nl, log->buffer, sizeof(log->buffer));
+		n = mnl_socket_recvfrom(log->nl, answer, sizeof(answer));
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
-	return mnl_cb_run(log->buffer, (size_t)n, 0, mnl_socket_get_portid(log->nl), NULL, NULL) <
-		0 ?
+	return mnl_cb_run(answer, (size_t)n, 0, mnl_socket_get_portid(log->nl), NULL, NULL) < 0 ?
 	    -errno :
 	    0;
 }
@@ -134,17 +143,22 @@ static int on_message(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
-int nflog_read(struct nflog *log, nflog_seen *seen, void *arg)
+int nflog_receive(struct nflog *log)
+{
+	int n = recvmmsg(nflog_fd(log), log->messages, NFLOG_BURST, MSG_DONTWAIT, NULL);
+
+	log->received = n > 0 ? (unsigned int)n : 0;
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	return n;
+}
+
+void nflog_show(struct nflog *log, nflog_seen *seen, void *arg)
 {
 	struct showing show = { .seen = seen, .arg = arg };
-	ssize_t n;
 
-	for (;;) {
-		n = recv(nflog_fd(log), log->buffer, sizeof(log->buffer), MSG_DONTWAIT);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno == EAGAIN ? 0 : -errno;
-		(void)mnl_cb_run(log->buffer, (size_t)n, 0, 0, on_message, &show);
-	}
+	for (unsigned int i = 0; i < log->received; i++)
+		(void)mnl_cb_run(
+		    log->buffers[i], log->messages[i].msg_len, 0, 0, on_message, &show);
+	log->received = 0;
 }

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define NFLOG_BURST 16
+
 struct nflog;
 
 /* l3 is valid for the call. */
@@ -27,7 +29,13 @@ int nflog_bind(struct nflog *log, uint16_t group, uint32_t range);
 /* Non-blocking; readable when copies wait. */
 int nflog_fd(const struct nflog *log);
 
-/* Shows all that waits. 0; -ENOBUFS when some were lost; other -errno. */
-int nflog_read(struct nflog *log, nflog_seen *seen, void *arg);
+/*
+ * Takes up to NFLOG_BURST copies without waiting, and shows none yet. Returns how many messages there
+ * were (a full burst means that more may wait); -ENOBUFS when some were lost; other -errno.
+ */
+int nflog_receive(struct nflog *log);
+
+/* Shows what nflog_receive() took. */
+void nflog_show(struct nflog *log, nflog_seen *seen, void *arg);
 
 #endif

@@ -27,6 +27,7 @@ struct queue {
 	struct mnl_socket *nl;
 	struct mmsghdr messages[QUEUE_BURST];
 	struct iovec iov[QUEUE_BURST];
+	unsigned int received;
 	size_t verdict_len;
 	char verdicts[QUEUE_BURST * VERDICT_SIZE];
 	char buffers[QUEUE_BURST][MESSAGE_MAX] __attribute__((aligned(8)));
@@ -140,19 +141,25 @@ static int on_message(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
-int queue_read(struct queue *q, queue_seen *seen, void *arg)
+int queue_receive(struct queue *q)
 {
-	struct showing show = { .q = q, .seen = seen, .arg = arg };
-	int n;
+	int n = recvmmsg(queue_fd(q), q->messages, QUEUE_BURST, MSG_DONTWAIT, NULL);
 
-	q->verdict_len = 0;
-	n = recvmmsg(queue_fd(q), q->messages, QUEUE_BURST, MSG_DONTWAIT, NULL);
+	q->received = n > 0 ? (unsigned int)n : 0;
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR || errno == ENOBUFS ? 0 : -errno;
-	/* Each datagram is one packet: __nfqnl_enqueue_packet() sends them singly. */
-	for (int i = 0; i < n; i++)
-		(void)mnl_cb_run(q->buffers[i], q->messages[i].msg_len, 0, 0, on_message, &show);
 	return n;
+}
+
+void queue_show(struct queue *q, queue_seen *seen, void *arg)
+{
+	struct showing show = { .q = q, .seen = seen, .arg = arg };
+
+	q->verdict_len = 0;
+	/* Each datagram is one packet: __nfqnl_enqueue_packet() sends them singly. */
+	for (unsigned int i = 0; i < q->received; i++)
+		(void)mnl_cb_run(q->buffers[i], q->messages[i].msg_len, 0, 0, on_message, &show);
+	q->received = 0;
 }
 
 int queue_release(struct queue *q)

@@ -31,12 +31,16 @@ int queue_bind(struct queue *q, uint16_t number, uint32_t range);
 int queue_fd(const struct queue *q);
 
 /*
- * Reads up to QUEUE_BURST packets without waiting and shows each. Returns how many messages there
- * were (a full burst means that more may wait), or -errno.
+ * Takes up to QUEUE_BURST packets without waiting, and shows none yet: what other sockets have of
+ * earlier moments can be read in between. Returns how many messages there were (a full burst means
+ * that more may wait), or -errno.
  */
-int queue_read(struct queue *q, queue_seen *seen, void *arg);
+int queue_receive(struct queue *q);
 
-/* Accepts all packets that the last queue_read() showed. 0 or -errno. */
+/* Shows what queue_receive() took. */
+void queue_show(struct queue *q, queue_seen *seen, void *arg);
+
+/* Accepts all packets that queue_show() showed. 0 or -errno. */
 int queue_release(struct queue *q);
 
 #endif

@@ -15,7 +15,7 @@
 
 #include "stream.h"
 
-#define MODEL_PLACES (512u * 1024)
+#define MODEL_PLACES (256u * 1024)
 #define MODEL_EVENTS (1024u * 1024)
 #define MODEL_GAP    256
 

@@ -608,6 +608,8 @@ START_TEST(walk_is_bounded)
 	for (size_t n = 0; n <= 64; n++)
 		ck_assert_int_eq(
 		    with_extensions(many, n, UDP, &p), n <= 8 ? PACKET_OK : PACKET_MALFORMED);
+	many[8] = (struct extension){ FRAGMENT, 0, 8, 0x0001 }; /* not even looked at */
+	ck_assert_int_eq(with_extensions(many, 9, UDP, &p), PACKET_MALFORMED);
 }
 END_TEST
 

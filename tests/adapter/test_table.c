@@ -1,0 +1,897 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Tests of table.c and rules.c against the kernel at hand: who may touch the table, what becomes of
+ * elements, and what real packets over a veth pair do with its rules. nft is asked only where its
+ * own view of the table is the point.
+ */
+#include "nflog.h"
+#include "queue.h"
+#include "world.h"
+
+#define LIST "nft list table inet " PH_TABLE " 2>/dev/null"
+
+static struct table *create(const struct table_setup *setup)
+{
+	struct table *t = NULL;
+	int err = table_create(&t, setup);
+
+	ck_assert_msg(err == 0, "table_create: %s", strerror(-err));
+	ck_assert_ptr_nonnull(t);
+	return t;
+}
+
+static struct table *create_all(enum admit admit)
+{
+	struct table_setup s = all_services(admit);
+
+	return create(&s);
+}
+
+struct refusals {
+	unsigned int n;
+	uint32_t id;
+	int error;
+};
+
+static void refused(void *arg, uint32_t id, int error)
+{
+	struct refusals *r = arg;
+
+	r->n++;
+	r->id = id;
+	r->error = error;
+}
+
+static void commit(struct table *t)
+{
+	struct refusals r = { .n = 0 };
+	int err = table_commit(t, refused, &r);
+
+	ck_assert_msg(err == 0, "table_commit: %s", strerror(-err));
+	ck_assert_uint_eq(r.n, 0);
+}
+
+static struct tuple to_here(enum family family, uint16_t dport)
+{
+	return flow_of(family, L4_TCP, THERE, 0, HERE, dport);
+}
+
+/* --- the table as a whole ---------------------------------------------------------------------- */
+
+static void assert_lines(const char *const *line)
+{
+	char *text = output(LIST);
+
+	for (; *line; line++)
+		ck_assert_msg(strstr(text, *line) != NULL, "no \"%s\" in:\n%s", *line, text);
+	/* What nft could not make sense of it would print so. */
+	ck_assert_ptr_null(strstr(text, "xt target"));
+	ck_assert_ptr_null(strstr(text, "@nh"));
+	ck_assert_ptr_null(strstr(text, "@th"));
+	free(text);
+}
+
+START_TEST(nft_prints_it_well_related)
+{
+	static const char *const lines[] = {
+		"flags owner",
+		"\tset ftp4 {\n"
+		"\t\ttype ipv4_addr . ipv4_addr . inet_proto . inet_service\n"
+		"\t\tflags timeout\n"
+		"\t\tcounter\n",
+		"\tset ftpw6 {\n"
+		"\t\ttype ipv6_addr . ipv6_addr . inet_proto . inet_service\n"
+		"\t\tflags interval,timeout\n"
+		"\t\tcounter\n",
+		"\tset seen4 {\n"
+		"\t\ttype ipv4_addr . ipv4_addr . inet_service . inet_service\n"
+		"\t\tsize 65535\n"
+		"\t\tflags dynamic,timeout\n"
+		"\t\ttimeout 25s\n",
+		"type filter hook prerouting priority raw; policy accept;\n"
+		"\t\ttcp flags syn / fin,syn,rst,ack iif != \"lo\" goto first_tcp\n"
+		"\t\tmeta l4proto udp iif != \"lo\" goto first_udp\n",
+		"type filter hook output priority raw; policy accept;\n"
+		"\t\ttcp flags syn / fin,syn,rst,ack oif != \"lo\" goto first_tcp\n",
+		"ip6 saddr . ip6 daddr . meta l4proto . th dport @ftp6 goto first_queue\n",
+		"ip saddr . ip daddr . meta l4proto . th dport @tftp4 "
+		"ip saddr . ip daddr . th sport . th dport != @seen4 goto first_queue\n",
+		"ct status snat,dnat counter name \"nat_seen\" log group 20553 snaplen 128 "
+		"queue-threshold 1 return\n",
+		"\t\tct status snat,dnat return\n"
+		"\t\ttcp flags fin,syn,rst ct direction original log group 20554 snaplen 128 "
+		"queue-threshold 1\n"
+		"\t\ttcp flags fin,syn,rst ct direction reply log group 20555 snaplen 128 "
+		"queue-threshold 1\n",
+		"update @seen6 { ip6 daddr . ip6 saddr . udp dport . udp sport }\n",
+		"tcp . 21 : goto begin_ftp",
+		"0x11000000 : goto watch_ftp",
+		"0x25000000 : goto admitted",
+		"type filter hook postrouting priority 300; policy accept;\n",
+		NULL,
+	};
+	struct table *t;
+
+	alone();
+	t = create_all(ADMIT_RELATED);
+	ck_assert_int_eq(table_admit(t), ADMIT_RELATED);
+	assert_lines(lines);
+	table_destroy(t);
+}
+END_TEST
+
+START_TEST(nft_prints_it_well_mark)
+{
+	static const char *const lines[] = {
+		"\t\tcounter limit rate 1/week burst 1 packets\n",
+		"type filter hook prerouting priority mangle; policy accept;\n"
+		"\t\tct state new iif != \"lo\" goto admit_new\n",
+		"ct mark & 0x20000000 != 0x00000000 return\n"
+		"\t\ttcp flags syn / fin,syn,rst,ack goto admit_tcp\n"
+		"\t\tmeta l4proto udp goto admit_udp\n",
+		"@rsh4 ct mark set ct mark & 0xe5ffffff | 0x25000000 accept\n",
+		NULL,
+	};
+	struct table *t;
+
+	alone();
+	t = create_all(ADMIT_MARK);
+	ck_assert(table_one_shot(t));
+	assert_lines(lines);
+	table_destroy(t);
+}
+END_TEST
+
+START_TEST(passive_admits_by_mark)
+{
+	static const char *const lines[] = {
+		"\t\tct direction original log group 20554 queue-threshold 1 return\n"
+		"\t\tlog group 20555 queue-threshold 1 return\n",
+		"tcp flags fin,syn,rst goto capture_ftp\n",
+		"admit_prerouting",
+		NULL,
+	};
+	struct table_setup s = all_services(ADMIT_RELATED);
+	struct table *t;
+
+	alone();
+	s.passive = true;
+	t = create(&s);
+	ck_assert_int_eq(table_capture(t), CAPTURE_PASSIVE);
+	ck_assert_int_eq(table_admit(t), ADMIT_MARK);
+	assert_lines(lines);
+	ck_assert(!shows(LIST, "queue num"));
+	table_destroy(t);
+}
+END_TEST
+
+START_TEST(nobody_else_may_touch_it)
+{
+	struct table_setup s = all_services(ADMIT_RELATED);
+	struct table *t, *second = NULL;
+	struct tuple flow = to_here(FAMILY_IPV4, 2000);
+
+	alone();
+	t = create(&s);
+	if (!table_owned(t)) {
+		(void)fprintf(stderr, "SKIP owner: this kernel has no table owners\n");
+		table_destroy(t);
+		return;
+	}
+	ck_assert_int_ne(system("nft delete table inet " PH_TABLE " 2>/dev/null"), 0);
+	ck_assert_int_ne(system("nft flush set inet " PH_TABLE " ftp4 2>/dev/null"), 0);
+	ck_assert_int_ne(
+	    system("nft add rule inet " PH_TABLE " watch_input accept 2>/dev/null"), 0);
+	run("nft flush ruleset");
+	ck_assert_int_eq(table_create(&second, &s), -EBUSY);
+	ck_assert_ptr_null(second);
+
+	/* The refused one has done no harm. */
+	stage_op(t, OP_OPEN, PH_SVC_FTP, &flow, 1);
+	commit(t);
+	ck_assert_int_eq(hits(t, PH_SVC_FTP, &flow), 0);
+	table_destroy(t);
+	ck_assert(!shows("nft list tables", PH_TABLE));
+	table_destroy(create(&s));
+}
+END_TEST
+
+START_TEST(goes_with_its_process)
+{
+	struct table_setup s = all_services(ADMIT_RELATED);
+	int status;
+	pid_t pid;
+
+	alone();
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		struct table *t;
+
+		if (table_create(&t, &s))
+			_exit(1);
+		if (!table_owned(t))
+			_exit(0);
+		(void)raise(SIGKILL);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) /* this kernel has no table owners */
+		return;
+	ck_assert(WIFSIGNALED(status));
+	ck_assert(!shows("nft list tables", PH_TABLE));
+}
+END_TEST
+
+START_TEST(an_orphan_is_replaced)
+{
+	struct table *t;
+
+	alone();
+	firewall("table inet " PH_TABLE " { set ftp4 { type ipv4_addr; }\n"
+		 "chain left { type filter hook input priority 0; policy drop; }\n}\n");
+	t = create_all(ADMIT_RELATED);
+	ck_assert(!shows(LIST, "chain left"));
+	table_destroy(t);
+}
+END_TEST
+
+START_TEST(without_privileges_is_eperm)
+{
+	struct table_setup s = all_services(ADMIT_RELATED);
+	struct table *t = NULL;
+
+	alone();
+	ck_assert_int_eq(setuid(65534), 0);
+	ck_assert_int_eq(table_create(&t, &s), -EPERM);
+	ck_assert_ptr_null(t);
+}
+END_TEST
+
+START_TEST(reconfiguring_keeps_elements)
+{
+	struct table_setup s = all_services(ADMIT_RELATED);
+	struct tuple flow = to_here(FAMILY_IPV4, 2000);
+	struct table *t;
+
+	alone();
+	for (unsigned int svc = PH_SVC_SUNRPC; svc < PH_SVC_MAX; svc++)
+		s.policy.service[svc].enabled = false;
+	t = create(&s);
+	ck_assert(!shows(LIST, "set tftp4"));
+	stage_op(t, OP_OPEN, PH_SVC_FTP, &flow, 1);
+	commit(t);
+
+	/* One service more, then the other way to admit, then one service less and back again. */
+	s.policy.service[PH_SVC_TFTP] = all_services(ADMIT_RELATED).policy.service[PH_SVC_TFTP];
+	ck_assert_int_eq(table_reconfigure(t, &s), 0);
+	ck_assert(shows(LIST, "set tftp4"));
+	ck_assert(shows(LIST, "udp . 69 : goto begin_tftp"));
+	ck_assert(shows(LIST, "set seen4"));
+
+	s.policy.admit = ADMIT_MARK;
+	ck_assert_int_eq(table_reconfigure(t, &s), 0);
+	ck_assert_int_eq(table_admit(t), ADMIT_MARK);
+	ck_assert(!table_one_shot(t)); /* the sets are those of before */
+	ck_assert(!shows(LIST, "first_prerouting"));
+	ck_assert(shows(LIST, "admit_prerouting"));
+
+	s.policy.admit = ADMIT_RELATED;
+	s.policy.service[PH_SVC_FTP].enabled = false;
+	ck_assert_int_eq(table_reconfigure(t, &s), 0);
+	ck_assert(!shows(LIST, "begin_ftp"));
+	ck_assert(shows(LIST, "@ftp4 goto first_queue")); /* until its pinholes end */
+	ck_assert_int_eq(hits(t, PH_SVC_FTP, &flow), 0);
+	table_destroy(t);
+}
+END_TEST
+
+/* --- elements ------------------------------------------------------------------------------------ */
+
+START_TEST(elements_come_and_go)
+{
+	static const struct {
+		enum ph_service svc;
+		enum l4 proto;
+	} kind[] = {
+		{ PH_SVC_FTP, L4_TCP },
+		{ PH_SVC_SUNRPC, L4_TCP },
+		{ PH_SVC_SUNRPC, L4_UDP },
+		{ PH_SVC_BFD, L4_UDP },
+		{ PH_SVC_TFTP, L4_UDP },
+		{ PH_SVC_RSH, L4_TCP },
+	};
+	struct table *t;
+
+	alone();
+	t = create_all(_i % 2 ? ADMIT_MARK : ADMIT_RELATED);
+	for (unsigned int i = 0; i < sizeof(kind) / sizeof(kind[0]); i++) {
+		enum family family = _i / 2 ? FAMILY_IPV6 : FAMILY_IPV4;
+		struct tuple flow = flow_of(family, kind[i].proto, THERE, 0, HERE, 2049);
+
+		ck_assert_int_eq(hits(t, kind[i].svc, &flow), -ENOENT);
+		stage_op(t, OP_OPEN, kind[i].svc, &flow, i);
+		ck_assert_int_eq(hits(t, kind[i].svc, &flow), -ENOENT); /* only staged */
+		commit(t);
+		ck_assert_int_eq(hits(t, kind[i].svc, &flow), 0);
+		/* A flow has come (its source port is known now), or the pinhole is withdrawn. */
+		flow.sport = 40000;
+		stage_op(t, i % 2 ? OP_CLOSE : OP_ADMIT, kind[i].svc, &flow, i);
+		commit(t);
+		ck_assert_int_eq(hits(t, kind[i].svc, &flow), -ENOENT);
+	}
+	table_destroy(t);
+}
+END_TEST
+
+START_TEST(what_is_gone_may_be_removed)
+{
+	struct tuple flow = to_here(FAMILY_IPV4, 2000), other = to_here(FAMILY_IPV4, 2001);
+	struct table *t;
+
+	alone();
+	t = create_all(ADMIT_RELATED);
+	stage_op(t, OP_CLOSE, PH_SVC_FTP, &flow, 1);
+	stage_op(t, OP_OPEN, PH_SVC_FTP, &other, 2);
+	commit(t);
+	ck_assert_int_eq(hits(t, PH_SVC_FTP, &other), 0);
+	/* In one transaction: away, and there again. */
+	stage_op(t, OP_CLOSE, PH_SVC_FTP, &other, 2);
+	stage_op(t, OP_OPEN, PH_SVC_FTP, &other, 3);
+	commit(t);
+	ck_assert_int_eq(hits(t, PH_SVC_FTP, &other), 0);
+	table_destroy(t);
+}
+END_TEST
+
+START_TEST(renewal_gives_a_fresh_timeout)
+{
+	struct tuple flow = flow_of(FAMILY_IPV4, L4_UDP, THERE, 0, HERE, 2049);
+	struct op o = op_of(OP_OPEN, PH_SVC_SUNRPC, &flow);
+	struct table *t;
+
+	alone();
+	t = create_all(ADMIT_RELATED);
+	o.many = true;
+	ck_assert_int_eq(table_stage(t, &o), 0);
+	commit(t);
+	ck_assert(shows(LIST, "udp . 2049 counter packets 0 bytes 0 timeout 1m5s expires"));
+	o.kind = _i ? OP_RENEW : OP_OPEN; /* both are right for one that is there already */
+	o.timeout = 120 * NSEC_PER_SEC;
+	ck_assert_int_eq(table_stage(t, &o), 0);
+	commit(t);
+	ck_assert(shows(LIST, "udp . 2049 counter packets 0 bytes 0 timeout 2m5s expires"));
+
+	/* And for one that has gone in the meantime. */
+	o.kind = OP_CLOSE;
+	ck_assert_int_eq(table_stage(t, &o), 0);
+	commit(t);
+	o.kind = OP_RENEW;
+	ck_assert_int_eq(table_stage(t, &o), 0);
+	commit(t);
+	ck_assert_int_eq(hits(t, PH_SVC_SUNRPC, &flow), 0);
+	table_destroy(t);
+}
+END_TEST
+
+START_TEST(elements_expire_by_themselves)
+{
+	struct tuple flow = to_here(FAMILY_IPV6, 2000);
+	struct op o = op_of(OP_OPEN, PH_SVC_FTP, &flow);
+	struct table *t;
+	int64_t since;
+
+	alone();
+	t = create_all(ADMIT_RELATED);
+	o.timeout = 1;
+	ck_assert_int_eq(table_stage(t, &o), 0);
+	since = clock_ms();
+	commit(t);
+	while (hits(t, PH_SVC_FTP, &flow) == 0 && clock_ms() - since < 2 * PATIENCE_MS)
+		(void)poll(NULL, 0, 20);
+	ck_assert_int_eq(hits(t, PH_SVC_FTP, &flow), -ENOENT);
+	ck_assert_int_ge(clock_ms() - since, 4900); /* the 5 s that the daemon has to be first */
+	table_destroy(t);
+}
+END_TEST
+
+START_TEST(windows)
+{
+	struct tuple flow = to_here(_i ? FAMILY_IPV6 : FAMILY_IPV4, 32768);
+	struct op o = op_of(OP_OPEN, PH_SVC_FTP, &flow);
+	struct pinhole p = pinhole_of(PH_SVC_FTP, &flow);
+	uint64_t packets = 1;
+	struct table *t;
+
+	alone();
+	t = create_all(ADMIT_MARK);
+	o.many = p.many = true;
+	o.dport_hi = p.dport_hi = 60999;
+	ck_assert_int_eq(table_stage(t, &o), 0);
+	commit(t);
+	ck_assert(shows(LIST, _i ? "fd77::2 . fd77::1 . tcp . 32768-60999 counter"
+				 : "10.77.0.2 . 10.77.0.1 . tcp . 32768-60999 counter"));
+	ck_assert_int_eq(table_hits(t, &p, &packets), 0);
+	ck_assert_uint_eq(packets, 0);
+	o.kind = OP_RENEW;
+	ck_assert_int_eq(table_stage(t, &o), 0);
+	commit(t);
+	ck_assert_int_eq(table_hits(t, &p, &packets), 0);
+	o.kind = OP_CLOSE;
+	ck_assert_int_eq(table_stage(t, &o), 0);
+	commit(t);
+	ck_assert_int_eq(table_hits(t, &p, &packets), -ENOENT);
+	table_destroy(t);
+}
+END_TEST
+
+START_TEST(what_no_set_can_express_is_refused_at_once)
+{
+	struct tuple flow = flow_of(FAMILY_IPV4, L4_UDP, THERE, 0, HERE, 2000);
+	struct op o = op_of(OP_OPEN, PH_SVC_TFTP, &flow);
+	struct table_setup s = all_services(ADMIT_MARK);
+	struct table *t;
+
+	alone();
+	s.policy.service[PH_SVC_RSH].enabled = false;
+	t = create(&s);
+	o.dport_hi = 2001; /* only FTP has windows */
+	ck_assert_int_eq(table_stage(t, &o), -EOPNOTSUPP);
+	o.dport_hi = 2000;
+	o.many = true; /* its set admits one flow an element */
+	ck_assert_int_eq(table_stage(t, &o), table_one_shot(t) ? -EOPNOTSUPP : 0);
+	o.many = false;
+	o.flow.dst = address(FAMILY_IPV6, HERE);
+	ck_assert_int_eq(table_stage(t, &o), -EOPNOTSUPP);
+	o.flow.dst = flow.dst;
+	o.service = PH_SVC_RSH;
+	ck_assert_int_eq(table_stage(t, &o), -EOPNOTSUPP);
+	o.service = PH_SVC_TFTP;
+	o.kind = OP_SESSION_BEGIN;
+	ck_assert_int_eq(table_stage(t, &o), 0); /* nothing to do */
+	ck_assert_int_eq(table_commit(t, NULL, NULL), 0);
+	table_destroy(t);
+}
+END_TEST
+
+/* A window that overlaps another in part is refused by the kernel, whatever else is in the batch. */
+START_TEST(one_refusal_harms_nobody_else)
+{
+	struct tuple flow = to_here(FAMILY_IPV4, 3000);
+	struct op o = op_of(OP_OPEN, PH_SVC_FTP, &flow);
+	struct refusals r = { .n = 0 };
+	struct table *t;
+	int err;
+
+	alone();
+	t = create_all(ADMIT_RELATED);
+	o.dport_hi = 4000;
+	o.many = true;
+	ck_assert_int_eq(table_stage(t, &o), 0);
+	commit(t);
+	for (uint32_t id = 1; id <= 2000; id++) {
+		o = op_of(OP_OPEN, PH_SVC_FTP, &flow);
+		o.id = id;
+		o.flow.dport = o.dport_hi = (uint16_t)(10000 + id);
+		if (id == 1000) {
+			o.flow.dport = 2500;
+			o.dport_hi = 3500;
+			o.many = true;
+		}
+		ck_assert_int_eq(table_stage(t, &o), 0);
+	}
+	err = table_commit(t, refused, &r);
+	ck_assert_int_ne(err, 0);
+	ck_assert_uint_eq(r.n, 1);
+	ck_assert_uint_eq(r.id, 1000);
+	ck_assert_int_eq(r.error, err);
+	for (uint16_t id = 1; id <= 2000; id++) {
+		flow.dport = (uint16_t)(10000 + id);
+		ck_assert_int_eq(hits(t, PH_SVC_FTP, &flow), id == 1000 ? -ENOENT : 0);
+	}
+	/* Nothing is left staged. */
+	ck_assert_int_eq(table_commit(t, refused, &r), 0);
+	ck_assert_uint_eq(r.n, 1);
+	table_destroy(t);
+}
+END_TEST
+
+START_TEST(a_hundred_thousand_at_once)
+{
+	const unsigned int many = 100000;
+	struct table *t;
+
+	alone();
+	t = create_all(ADMIT_RELATED);
+	for (unsigned int round = 0; round < 3; round++) {
+		enum op_kind kind = round == 0 ? OP_OPEN : round == 1 ? OP_RENEW : OP_CLOSE;
+
+		for (unsigned int i = 0; i < many; i++) {
+			struct tuple flow = flow_of(FAMILY_IPV6, L4_TCP, i % 50000, 0, HERE,
+			    (uint16_t)(2000 + i / 50000));
+
+			stage_op(t, kind, PH_SVC_FTP, &flow, i);
+		}
+		commit(t);
+		for (unsigned int i = 0; i < many; i += 997) {
+			struct tuple flow = flow_of(FAMILY_IPV6, L4_TCP, i % 50000, 0, HERE,
+			    (uint16_t)(2000 + i / 50000));
+
+			ck_assert_int_eq(
+			    hits(t, PH_SVC_FTP, &flow), kind == OP_CLOSE ? -ENOENT : 0);
+		}
+	}
+	table_destroy(t);
+}
+END_TEST
+
+/* --- packets --------------------------------------------------------------------------------------- */
+
+#define FIREWALL(rule)                                                                             \
+	"table inet fw {\n"                                                                        \
+	"	counter dropped { }\n"                                                             \
+	"	counter let_in { }\n"                                                              \
+	"	chain input {\n"                                                                   \
+	"		type filter hook input priority 0; policy drop;\n"                         \
+	"		iif lo accept\n"                                                           \
+	"		meta l4proto ipv6-icmp accept\n"                                           \
+	"		ct state established accept\n"                                             \
+	"		" rule " counter name let_in accept\n"                                     \
+	"		tcp dport 21 accept\n"                                                     \
+	"		counter name dropped\n"                                                    \
+	"	}\n"                                                                               \
+	"}\n"
+
+#define BY_MARK FIREWALL("ct mark & 0x20000000 != 0")
+
+START_TEST(mark_admits_exactly_one_flow)
+{
+	enum family family = _i ? FAMILY_IPV6 : FAMILY_IPV4;
+	struct world w = world_make();
+	struct tuple flow = to_here(family, 2000);
+	struct table *t;
+	int listener, first, second;
+
+	firewall(BY_MARK);
+	t = create_all(ADMIT_MARK);
+	if (!table_one_shot(t)) {
+		(void)fprintf(stderr, "SKIP one-shot: this kernel has no element limits\n");
+		return;
+	}
+	listener = listening(w.here, family, HERE, 2000);
+	stage_op(t, OP_OPEN, PH_SVC_FTP, &flow, 1);
+	commit(t);
+
+	/* Nobody removes the element between the two: the kernel alone has to be right. */
+	first = calling(w.there, family, THERE, 40001, HERE, 2000);
+	second = calling(w.there, family, THERE, 40002, HERE, 2000);
+	ck_assert(stands(first, PATIENCE_MS));
+	WAIT_UNTIL(counter("dropped") > 0);
+	ck_assert(!ready(second, POLLOUT, 0));
+	ck_assert_uint_eq(counter("let_in"), 1);
+	ck_assert_int_ge(hits(t, PH_SVC_FTP, &flow), 2);
+	(void)close(accepted(listener));
+	table_destroy(t);
+}
+END_TEST
+
+START_TEST(mark_admits_many_through_a_window)
+{
+	struct world w = world_make();
+	struct tuple flow = to_here(FAMILY_IPV4, 2000);
+	struct op o = op_of(OP_OPEN, PH_SVC_FTP, &flow);
+	struct table *t;
+	int outside;
+
+	firewall(BY_MARK);
+	t = create_all(ADMIT_MARK);
+	(void)listening(w.here, FAMILY_IPV4, HERE, 2000);
+	(void)listening(w.here, FAMILY_IPV4, HERE, 2002);
+	(void)listening(w.here, FAMILY_IPV4, HERE, 2003);
+	o.many = true;
+	o.dport_hi = 2002;
+	ck_assert_int_eq(table_stage(t, &o), 0);
+	commit(t);
+	for (uint16_t i = 0; i < 4; i++)
+		ck_assert(stands(calling(w.there, FAMILY_IPV4, THERE, (uint16_t)(40001 + i), HERE,
+				     i % 2 ? 2000 : 2002),
+		    PATIENCE_MS));
+	ck_assert_uint_eq(counter("dropped"), 0);
+	outside = calling(w.there, FAMILY_IPV4, THERE, 40009, HERE, 2003);
+	WAIT_UNTIL(counter("dropped") > 0);
+	ck_assert(!ready(outside, POLLOUT, 0));
+	table_destroy(t);
+}
+END_TEST
+
+/* What came by queue or log group since the last look. */
+struct got {
+	unsigned int n;
+	uint16_t number;
+	size_t len;
+	struct packet packet;
+	uint8_t first_byte;
+};
+
+static void on_packet(void *arg, uint16_t number, const uint8_t *l3, size_t len)
+{
+	struct got *g = arg;
+
+	g->n++;
+	g->number = number;
+	g->len = len;
+	ck_assert_int_eq(packet_decode(l3, len, &g->packet), PACKET_OK);
+	g->first_byte = g->packet.payload.left ? g->packet.payload.at[0] : 0;
+}
+
+static struct got next_copy(struct nflog *log)
+{
+	struct got g = { .n = 0 };
+
+	ck_assert(ready(nflog_fd(log), POLLIN, PATIENCE_MS));
+	ck_assert_int_gt(nflog_receive(log), 0);
+	nflog_show(log, on_packet, &g);
+	return g;
+}
+
+static struct got next_held(struct queue *q)
+{
+	struct got g = { .n = 0 };
+
+	ck_assert(ready(queue_fd(q), POLLIN, PATIENCE_MS));
+	ck_assert_int_eq(queue_receive(q), 1);
+	queue_show(q, on_packet, &g);
+	ck_assert_uint_eq(g.n, 1);
+	return g;
+}
+
+/* Both directions of FTP's control flows, translated ones, and ends. */
+static struct nflog *log_all(void)
+{
+	static const unsigned int group[] = { PH_GROUP_END, PH_GROUP_NAT, 2 * PH_SVC_FTP,
+		2 * PH_SVC_FTP + 1 };
+	struct nflog *log = NULL;
+
+	ck_assert_int_eq(nflog_open(&log), 0);
+	for (unsigned int i = 0; i < 4; i++)
+		ck_assert_int_eq(
+		    nflog_bind(log, (uint16_t)(PH_QUEUE_BASE_DEFAULT + group[i]), 0xffff), 0);
+	return log;
+}
+
+static struct queue *queue_all(void)
+{
+	struct queue *q = NULL;
+
+	ck_assert_int_eq(queue_open(&q), 0);
+	for (unsigned int dir = DIR_ORIGINAL; dir <= DIR_REPLY; dir++)
+		ck_assert_int_eq(
+		    queue_bind(q, ph_capture(PH_QUEUE_BASE_DEFAULT, PH_SVC_FTP, dir), 0xffff), 0);
+	return q;
+}
+
+#define FTP_ORIGINAL (PH_QUEUE_BASE_DEFAULT + 2 * PH_SVC_FTP)
+#define FTP_REPLY    (FTP_ORIGINAL + 1)
+
+START_TEST(control_packets_with_payload_are_held)
+{
+	enum family family = _i ? FAMILY_IPV6 : FAMILY_IPV4;
+	struct world w = world_make();
+	struct nflog *log = log_all();
+	struct queue *q = queue_all();
+	struct table *t;
+	struct got g;
+	int listener, client, server;
+	char byte;
+
+	firewall(BY_MARK);
+	t = create_all(ADMIT_RELATED);
+	if (table_capture(t) == CAPTURE_PASSIVE) {
+		(void)fprintf(stderr, "SKIP held: this kernel cannot queue\n");
+		return;
+	}
+	listener = listening(w.here, family, HERE, 21);
+	client = calling(w.there, family, THERE, 40000, HERE, 21);
+	ck_assert(stands(client, PATIENCE_MS));
+	server = accepted(listener);
+
+	/* The handshake: SYN and SYN-ACK are copied, nothing is held. */
+	g = next_copy(log);
+	ck_assert_uint_eq(g.n, 2);
+	ck_assert_uint_eq(g.number, FTP_REPLY);
+	ck_assert_uint_eq(g.packet.tcp_flags & (TCP_SYN | TCP_ACK), TCP_SYN | TCP_ACK);
+	ck_assert(!ready(queue_fd(q), POLLIN, 0));
+
+	/* The server speaks: held on its way out. */
+	ck_assert_int_eq(send(server, "2", 1, 0), 1);
+	g = next_held(q);
+	ck_assert_uint_eq(g.number, FTP_REPLY);
+	ck_assert_uint_eq(g.first_byte, '2');
+	ck_assert(!ready(client, POLLIN, 0));
+	ck_assert_int_eq(queue_release(q), 0);
+	ck_assert(ready(client, POLLIN, PATIENCE_MS));
+	ck_assert_int_eq(recv(client, &byte, 1, 0), 1);
+
+	/* The client answers: held on its way in. */
+	ck_assert_int_eq(send(client, "U", 1, 0), 1);
+	g = next_held(q);
+	ck_assert_uint_eq(g.number, FTP_ORIGINAL);
+	ck_assert_uint_eq(g.first_byte, 'U');
+	ck_assert_int_eq(queue_release(q), 0);
+	ck_assert(ready(server, POLLIN, PATIENCE_MS));
+
+	/* Neither ACKs nor the FIN are held. */
+	ck_assert(!ready(nflog_fd(log), POLLIN, 0));
+	(void)close(client);
+	g = next_copy(log);
+	ck_assert_uint_eq(g.packet.tcp_flags & TCP_FIN, TCP_FIN);
+	ck_assert(!ready(queue_fd(q), POLLIN, 0));
+	table_destroy(t);
+	queue_close(q);
+	nflog_close(log);
+}
+END_TEST
+
+START_TEST(passive_copies_everything_once)
+{
+	struct world w = world_make();
+	struct nflog *log = log_all();
+	struct table_setup s = all_services(ADMIT_MARK);
+	static const char line[300] = "USER x";
+	struct table *t;
+	struct got g;
+	int listener, client, server;
+
+	firewall(BY_MARK);
+	s.passive = true;
+	t = create(&s);
+	listener = listening(w.here, FAMILY_IPV4, HERE, 21);
+	client = calling(w.there, FAMILY_IPV4, THERE, 40000, HERE, 21);
+	ck_assert(stands(client, PATIENCE_MS));
+	server = accepted(listener);
+	g = next_copy(log);
+	ck_assert_uint_eq(g.n, 2);
+
+	/* In full, and not held. */
+	ck_assert_int_eq(send(client, line, sizeof(line), 0), sizeof(line));
+	ck_assert(ready(server, POLLIN, PATIENCE_MS));
+	g = next_copy(log);
+	ck_assert_uint_eq(g.n, 1);
+	ck_assert_uint_eq(g.number, FTP_ORIGINAL);
+	ck_assert_uint_eq(g.first_byte, 'U');
+	ck_assert_uint_eq(g.packet.payload.left, sizeof(line));
+	ck_assert(!g.packet.cut);
+	table_destroy(t);
+	nflog_close(log);
+}
+END_TEST
+
+START_TEST(translated_control_flows_are_counted_and_left_alone)
+{
+	struct world w = world_make();
+	struct nflog *log = log_all();
+	struct table *t = create_all(ADMIT_RELATED);
+	uint64_t packets = 1;
+	struct got g;
+
+	firewall(FIREWALL("ct status dnat"));
+	firewall("table inet nat { chain prerouting {\n"
+		 "	type nat hook prerouting priority -100;\n"
+		 "	tcp dport 2121 redirect to :21\n}\n}\n");
+	ck_assert_int_eq(table_nat_seen(t, &packets), 0);
+	ck_assert_uint_eq(packets, 0);
+	(void)listening(w.here, FAMILY_IPV4, HERE, 21);
+	ck_assert(stands(calling(w.there, FAMILY_IPV4, THERE, 40000, HERE, 2121), PATIENCE_MS));
+	ck_assert_int_eq(table_nat_seen(t, &packets), 0);
+	ck_assert_uint_eq(packets, 1);
+	g = next_copy(log);
+	ck_assert_uint_eq(g.n, 1);
+	ck_assert_uint_eq(g.number, PH_QUEUE_BASE_DEFAULT + PH_GROUP_NAT);
+	ck_assert_uint_eq(g.packet.tuple.dport, 21);
+	table_destroy(t);
+	nflog_close(log);
+}
+END_TEST
+
+/* A connection over loopback leaves no trace before one that does. */
+START_TEST(loopback_is_left_alone)
+{
+	struct world w = world_make();
+	struct nflog *log = log_all();
+	struct table *t = create_all(ADMIT_RELATED);
+	struct tuple flow = flow_of(FAMILY_IPV4, L4_TCP, HERE, 0, HERE, 2000);
+	struct got g;
+
+	stage_op(t, OP_OPEN, PH_SVC_FTP, &flow, 1);
+	commit(t);
+	(void)listening(w.here, FAMILY_IPV4, HERE, 21);
+	(void)listening(w.here, FAMILY_IPV4, HERE, 2000);
+	ck_assert(stands(calling(w.here, FAMILY_IPV4, HERE, 40000, HERE, 21), PATIENCE_MS));
+	ck_assert(stands(calling(w.here, FAMILY_IPV4, HERE, 40001, HERE, 2000), PATIENCE_MS));
+	ck_assert(stands(calling(w.there, FAMILY_IPV4, THERE, 40002, HERE, 21), PATIENCE_MS));
+	g = next_copy(log);
+	ck_assert_uint_eq(g.n, 2);
+	ck_assert_uint_eq(g.packet.tuple.dport, 40002);
+	ck_assert_int_eq(hits(t, PH_SVC_FTP, &flow), 0);
+	table_destroy(t);
+	nflog_close(log);
+}
+END_TEST
+
+/* Nobody listens to the queues: control packets pass, and pinholes do not open. */
+START_TEST(without_a_listener_everything_passes)
+{
+	struct world w = world_make();
+	struct table *t = create_all(ADMIT_RELATED);
+	struct tuple flow = to_here(FAMILY_IPV4, 2000);
+	int listener, client, server;
+
+	firewall(FIREWALL("ct state related"));
+	stage_op(t, OP_OPEN, PH_SVC_FTP, &flow, 1);
+	commit(t);
+	listener = listening(w.here, FAMILY_IPV4, HERE, 21);
+	client = calling(w.there, FAMILY_IPV4, THERE, 40000, HERE, 21);
+	ck_assert(stands(client, PATIENCE_MS));
+	server = accepted(listener);
+	ck_assert_int_eq(send(client, "U", 1, 0), 1);
+	ck_assert(ready(server, POLLIN, PATIENCE_MS));
+	(void)listening(w.here, FAMILY_IPV4, HERE, 2000);
+	(void)calling(w.there, FAMILY_IPV4, THERE, 40001, HERE, 2000);
+	WAIT_UNTIL(counter("dropped") > 0);
+	ck_assert_int_ge(hits(t, PH_SVC_FTP, &flow), 1);
+	table_destroy(t);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("table");
+	TCase *whole = tcase_create("whole"), *elements = tcase_create("elements");
+	TCase *packets = tcase_create("packets");
+
+	tcase_set_timeout(whole, 30);
+	tcase_add_test(whole, nft_prints_it_well_related);
+	tcase_add_test(whole, nft_prints_it_well_mark);
+	tcase_add_test(whole, passive_admits_by_mark);
+	tcase_add_test(whole, nobody_else_may_touch_it);
+	tcase_add_test(whole, goes_with_its_process);
+	tcase_add_test(whole, an_orphan_is_replaced);
+	tcase_add_test(whole, without_privileges_is_eperm);
+	tcase_add_test(whole, reconfiguring_keeps_elements);
+	suite_add_tcase(s, whole);
+
+	tcase_set_timeout(elements, 60);
+	tcase_add_loop_test(elements, elements_come_and_go, 0, 4);
+	tcase_add_test(elements, what_is_gone_may_be_removed);
+	tcase_add_loop_test(elements, renewal_gives_a_fresh_timeout, 0, 2);
+	tcase_add_test(elements, elements_expire_by_themselves);
+	tcase_add_loop_test(elements, windows, 0, 2);
+	tcase_add_test(elements, what_no_set_can_express_is_refused_at_once);
+	tcase_add_test(elements, one_refusal_harms_nobody_else);
+	tcase_add_test(elements, a_hundred_thousand_at_once);
+	suite_add_tcase(s, elements);
+
+	tcase_set_timeout(packets, 60);
+	tcase_add_loop_test(packets, mark_admits_exactly_one_flow, 0, 2);
+	tcase_add_test(packets, mark_admits_many_through_a_window);
+	tcase_add_loop_test(packets, control_packets_with_payload_are_held, 0, 2);
+	tcase_add_test(packets, passive_copies_everything_once);
+	tcase_add_test(packets, translated_control_flows_are_counted_and_left_alone);
+	tcase_add_test(packets, loopback_is_left_alone);
+	tcase_add_test(packets, without_a_listener_everything_passes);
+	suite_add_tcase(s, packets);
+	return s;
+}
+
+int main(void)
+{
+	SRunner *r;
+	int failed;
+
+	if (!may_run())
+		return EXIT_SUCCESS;
+	r = srunner_create(suite());
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Writes the seeds of the fuzzers: seeds.py DIRECTORY makes DIRECTORY/packet/* and so on.
+
+One function a fuzzer, each giving (name, bytes). What the bytes mean is said at the head of the
+fuzzer.
+"""
+
+import pathlib
+import struct
+import sys
+
+V4 = bytes([192, 0, 2, 33]) + bytes([192, 0, 2, 21])
+V6 = bytes.fromhex("20010db8000000000000000000000033" "20010db8000000000000000000000021")
+HOP, TCP, UDP, ROUTING, FRAGMENT, ESP, AH, NONE, DESTINATION = 0, 6, 17, 43, 44, 50, 51, 59, 60
+
+
+def ipv4(protocol, body, options=b"", fragment=0x4000):
+    header = 20 + len(options)
+    return struct.pack(">BBHHHBBH", 0x40 | header // 4, 0, header + len(body), 1, fragment, 64,
+                       protocol, 0) + V4 + options + body
+
+
+def ipv6(following, body, length=None):
+    length = len(body) if length is None else length
+    return struct.pack(">IHBB", 6 << 28, length, following, 64) + V6 + body
+
+
+def tcp(data, options=b"", flags=0x18, sport=41072, dport=21):
+    return struct.pack(">HHIIBBHHH", sport, dport, 1000, 2000, (20 + len(options)) // 4 << 4, flags,
+                       512, 0, 0) + options + data
+
+
+def udp(data, surplus=b"", sport=41519, dport=69):
+    return struct.pack(">HHHH", sport, dport, 8 + len(data), 0) + data + surplus
+
+
+def extension(following, kind, fragment=0):
+    if kind == FRAGMENT:
+        return struct.pack(">BBHI", following, 0, fragment, 7)
+    length = 4 if kind == AH else 0
+    return bytes([following, length]) + bytes(22 if kind == AH else 6)
+
+
+def chain(kinds, last, body, fragment=0):
+    """IPv6 with extension headers of these kinds before the body."""
+    kinds = list(kinds)
+    headers = b"".join(extension(following, kind, fragment)
+                       for kind, following in zip(kinds, kinds[1:] + [last]))
+    return ipv6((kinds + [last])[0], headers + body)
+
+
+def packets():
+    timestamps = bytes.fromhex("0101080a3d5134fdf6859df6")
+    request = udp(b"\0\1pxelinux.0\0octet\0")
+    yield "tcp4", ipv4(TCP, tcp(b"PASV\r\n", timestamps))
+    yield "tcp4-syn", ipv4(TCP, tcp(b"", timestamps, flags=2))
+    yield "tcp4-options", ipv4(TCP, tcp(b"PASV\r\n"), options=bytes.fromhex("94040000"))
+    yield "tcp4-padded", ipv4(TCP, tcp(b"", flags=0x10)) + bytes(6)
+    yield "tcp4-cut", ipv4(TCP, tcp(b"227 Entering Passive Mode (192,0,2,21,156,64)\r\n"))[:60]
+    yield "udp4", ipv4(UDP, udp(b"\x5e\x55\x10\x17", dport=111))
+    yield "udp4-surplus", ipv4(UDP, udp(b"data", b"surplus"))
+    yield "udp4-fragment", ipv4(UDP, udp(bytes(16)), fragment=0x2000)
+    yield "udp4-port-0", ipv4(UDP, udp(b"data", sport=0))
+    yield "icmp4", ipv4(1, bytes(8))
+    yield "tcp6", ipv6(TCP, tcp(b"EPSV\r\n", timestamps))
+    yield "udp6", ipv6(UDP, request)
+    yield "udp6-extensions", chain([HOP, DESTINATION, ROUTING, AH, DESTINATION], UDP, request)
+    yield "udp6-atomic", chain([FRAGMENT], UDP, request)
+    yield "udp6-fragment", chain([HOP, FRAGMENT], UDP, request, fragment=0x0001)
+    yield "udp6-nine", chain([DESTINATION] * 9, UDP, request)
+    yield "udp6-hop-late", chain([DESTINATION, HOP], UDP, request)
+    yield "udp6-jumbo", ipv6(HOP, extension(UDP, HOP) + request, length=0)
+    yield "esp6", chain([HOP], ESP, bytes(16))
+    yield "none6", ipv6(NONE, b"")
+
+
+def segment(where, count, cut=False, long=False):
+    return struct.pack(">BHB", cut << 2 | long << 3, where + 32768, count)
+
+
+def acked(where):
+    return struct.pack(">BHB", 2, where + 32768, 0)
+
+
+def syn():
+    return struct.pack(">BHB", 3, 32768, 0)
+
+
+def script(*steps, base=1000):
+    return struct.pack(">I", base) + b"".join(steps)
+
+
+def streams():
+    wrap = 2**32 - 40010  # place 40000, where streams begin, is ten bytes before it
+    yield "in-order", script(syn(), segment(0, 5), segment(0, 9))
+    yield "no-syn", script(segment(0, 5), segment(0, 9))
+    yield "retransmitted", script(syn(), segment(0, 5), segment(-5, 5), segment(-3, 9))
+    yield "overtaken", script(syn(), segment(5, 5), segment(12, 2), segment(0, 5), segment(0, 9))
+    yield "overlap", script(syn(), segment(4, 3), segment(2, 9), segment(3, 2), segment(0, 20))
+    yield "wrapped", script(syn(), segment(8, 9), segment(20, 9), segment(0, 30), base=wrap)
+    yield "pieces", script(syn(), *(segment(2 * i, 1) for i in range(1, 11)), segment(0, 2))
+    yield "window", script(syn(), segment(16380, 4), segment(16380, 5), segment(0, 1))
+    yield "long", script(syn(), segment(7, 3), segment(1, 204, long=True), segment(1, 255, long=True))
+    yield "acked", script(syn(), segment(5, 5), segment(15, 5), acked(5), acked(7), acked(90))
+    yield "cut", script(syn(), segment(0, 5, cut=True), segment(30, 4), segment(-34, 5, cut=True))
+    yield "cut-parked", script(syn(), segment(5, 5, cut=True), segment(10, 1), segment(12, 0, cut=True),
+                               segment(0, 5), segment(0, 7))
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: {sys.argv[0]} DIRECTORY")
+    for fuzzer, seeds in (("packet", packets()), ("stream", streams())):
+        directory = pathlib.Path(sys.argv[1], fuzzer)
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, content in seeds:
+            (directory / name).write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()

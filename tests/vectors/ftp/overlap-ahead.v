@@ -1,0 +1,7 @@
+# A segment that came too early already holds a piece of the line; the later copy of it is ignored.
+dialogue
+> PASV
+<@11 0,0,2,156,64)\r\n
+<@-26 227 ok (10,0,0,3,1,1,1,1,1
+expect
+{"frame":6,"event":"open","src":"10.0.0.1","sport":null,"dst":"10.0.0.2","dport":40000,"reason":"announced"}
