@@ -24,8 +24,13 @@ enum event_kind {
 	EV_RESYNC,     /* all of conntrack is about to be shown anew */
 	EV_CT_ALIVE,   /* one entry of it: tuple, mark_field */
 	EV_RESYNCED,   /* that was all: what was not shown has ended */
-	EV_CLOSE,      /* close pinhole `id` for `reason` (operator, commit failed) */
-	EV_TICK,       /* time has passed */
+	EV_LOCAL_BEGIN,   /* what runs on this host is about to be told anew */
+	EV_LOCAL_ADDRESS, /* one of its addresses: tuple.dst */
+	EV_LOCAL_PROGRAM, /* one of its RPC programs: program, version, tuple.dport, .l4proto,
+			   * .dst.family */
+	EV_LOCAL_END,     /* that was all */
+	EV_CLOSE,         /* close pinhole `id` for `reason` (operator, commit failed) */
+	EV_TICK,          /* time has passed */
 };
 
 struct event {
@@ -40,6 +45,7 @@ struct event {
 	unsigned int mark_field; /* ph_mark_field() of the flow's mark */
 	uint32_t id;
 	enum reason reason;
+	uint32_t program, version; /* EV_LOCAL_PROGRAM */
 };
 
 enum op_kind {
@@ -66,8 +72,11 @@ struct op {
 	uint16_t dport_hi;
 	bool many; /* the pinhole is for more than one flow */
 	bool kill;
-	uint64_t timeout;          /* ns, OP_OPEN, OP_RENEW, OP_ADMIT */
-	char cause[PINHOLE_CAUSE]; /* OP_OPEN, OP_REFUSE: escaped bytes that led here */
+	bool control; /* OP_ADMIT: the flow is a control session, too, and is to be marked so */
+	bool moved;   /* OP_CLOSE: the port was given up; who still uses it deserves a reset */
+	uint32_t program, versions; /* of a mapping; else 0 */
+	uint64_t timeout;           /* ns, OP_OPEN, OP_RENEW, OP_ADMIT */
+	char cause[PINHOLE_CAUSE];  /* OP_OPEN, OP_REFUSE: escaped bytes that led here */
 };
 
 #define DECISION_OPS 64
@@ -134,7 +143,18 @@ enum match engine_match(
  */
 bool engine_restore_session(
     struct engine *e, uint64_t now, const struct tuple *t, enum ph_service svc, bool encrypted);
-bool engine_restore_pinhole(struct engine *e, uint64_t now, const struct tuple *master,
-    const struct tuple *flow, uint16_t dport_hi, bool many, const char *cause);
+struct restored_pinhole {
+	struct tuple master, flow;
+	uint16_t dport_hi;
+	enum ph_service service;
+	bool many, portmap;
+	uint32_t program, versions;
+	const char *cause;
+};
+bool engine_restore_pinhole(struct engine *e, uint64_t now, const struct restored_pinhole *r);
+
+/* What is known to run on this host, for people: NULL past the last one. */
+struct local_program;
+const struct local_program *engine_local_program(const struct engine *e, unsigned int i);
 
 #endif

@@ -19,10 +19,23 @@
 
 enum pinhole_state { PINHOLE_OPEN, PINHOLE_BOUND, PINHOLE_DORMANT, PINHOLE_CLOSED };
 
-#define PINHOLE_CAUSE 64
+#define PINHOLE_CAUSE      64
 
-struct session;
+#define PROGRAM_VERSION(v) (1u << ((v) < 31 ? (v) : 31))
+
 struct client;
+
+/*
+ * Whom pinholes belong to, and with whom they end: a session, or for mappings a pair of hosts.
+ * Embedded in either.
+ */
+struct owner {
+	struct pinhole *pinholes; /* doubly linked (utlist.h) */
+	uint32_t count;
+};
+
+/* What is to happen to a pinhole as soon as a decision has room for it. */
+enum pinhole_todo { TODO_NONE, TODO_CLOSE, TODO_SLEEP, TODO_WAKE };
 
 struct pinhole {
 	struct tuple key; /* flow, as it is hashed: a port window is hashed with port 0 */
@@ -30,20 +43,25 @@ struct pinhole {
 	uint16_t dport_hi; /* last port of a window; flow.dport for a single port */
 	uint8_t service;   /* enum ph_service */
 	uint8_t state;     /* enum pinhole_state */
-	uint8_t doom;      /* enum reason: why it closes at the next chance; NONE while it lives */
+	uint8_t todo;      /* enum pinhole_todo */
+	uint8_t doom;      /* enum reason, for TODO_CLOSE */
 	bool many;
-	bool proven; /* conntrack has shown its flow since the last resync */
+	bool portmap; /* leads to an rpcbind, which is a control port itself */
+	bool moved;   /* closes because its port was given up: whoever still uses it is told so */
+	bool proven;  /* conntrack has shown its flow since the last resync */
 	struct tuple
 	    master; /* the control flow, original direction; stays when the session is gone */
 	uint32_t id;
-	uint32_t session_id;     /* stays when the session is gone */
-	uint32_t parent_id;      /* the `many` pinhole that let this flow in, or 0 */
-	uint32_t frame;          /* of the announcing packet; 0 outside captures */
-	uint64_t opened_at;      /* ns, engine time */
-	struct deadline expiry;  /* not armed when only its end closes it */
-	struct session *session; /* NULL once the session has ended */
+	uint32_t session_id;    /* stays when the session is gone */
+	uint32_t parent_id;     /* the `many` pinhole that let this flow in, or 0 */
+	uint32_t frame;         /* of the announcing packet; 0 outside captures */
+	uint64_t opened_at;     /* ns, engine time */
+	struct deadline expiry; /* not armed when only its end closes it */
+	struct owner *owner;    /* NULL once it has ended */
 	struct client *client;
-	struct pinhole *prev, *next; /* within session */
+	struct pinhole *prev, *next; /* within owner */
+	uint32_t program;            /* of a mapping; else 0 */
+	uint32_t versions;           /* of the program at this port: PROGRAM_VERSION() bits */
 	char cause[PINHOLE_CAUSE];   /* escaped announcement */
 	UT_hash_handle by_key, by_id;
 };

@@ -14,7 +14,7 @@ void policy_defaults(struct policy *p)
 	p->max_sessions_client = 1024;
 	p->max_pinholes = 65536;
 	p->max_pinholes_client = 4096;
-	p->max_pinholes_session = 64;
+	p->max_pinholes_session = 256;
 	p->admit = ADMIT_RELATED;
 	p->service[PH_SVC_FTP] = (struct service_policy){
 		.enabled = true,
@@ -26,6 +26,76 @@ void policy_defaults(struct policy *p)
 		.window_lo = 32768,
 		.window_hi = 60999,
 	};
+	/*
+	 * mountd and statd really sit on privileged ports, so what is never opened is named
+	 * instead: what strangers want to reach on a server.
+	 */
+	p->service[PH_SVC_SUNRPC] = (struct service_policy){
+		.ports = { 111 },
+		.n_ports = 1,
+		.min_port = 1,
+		.ttl = 300 * NSEC_PER_SEC,
+		.linger = 30 * NSEC_PER_SEC,
+		.mapping_ttl = 3600 * NSEC_PER_SEC,
+		.programs = { 100003, 100005, 100011, 100021, 100024, 100227 },
+		.n_programs = 6,
+		.never = { 20, 21, 22, 23, 25, 53, 80, 88, 110, 111, 123, 135, 137, 138, 139, 143,
+		    161, 179, 389, 443, 445, 465, 512, 513, 514, 587, 623, 631, 636, 873, 993, 995,
+		    1433, 1521, 2375, 2376, 2379, 3128, 3260, 3306, 3389, 5432, 5900, 6379, 6443,
+		    8080, 8443, 9200, 10250, 11211, 27017 },
+		.n_never = 51,
+		.callbacks = true,
+	};
+	p->service[PH_SVC_NFS] = (struct service_policy){ .ports = { 2049 }, .n_ports = 1 };
+}
+
+static const struct {
+	uint32_t number;
+	const char *name;
+} programs[] = {
+	{ 100000, "portmapper" },
+	{ 100003, "nfs" },
+	{ 100005, "mountd" },
+	{ 100011, "rquotad" },
+	{ 100021, "nlockmgr" },
+	{ 100024, "status" },
+	{ 100227, "nfs_acl" },
+};
+
+#define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
+
+const char *policy_program_name(uint32_t program)
+{
+	for (size_t i = 0; i < PROGRAMS; i++)
+		if (programs[i].number == program)
+			return programs[i].name;
+	return NULL;
+}
+
+uint32_t policy_program_number(const char *name)
+{
+	for (size_t i = 0; i < PROGRAMS; i++)
+		if (strcmp(programs[i].name, name) == 0)
+			return programs[i].number;
+	return 0;
+}
+
+bool policy_program_allowed(const struct policy *p, enum ph_service svc, uint32_t program)
+{
+	const struct service_policy *s = &p->service[svc];
+
+	for (unsigned int i = 0; i < s->n_programs; i++)
+		if (s->programs[i] == program)
+			return true;
+	return false;
+}
+
+static bool never_opened(const struct service_policy *s, uint16_t port)
+{
+	for (unsigned int i = 0; i < s->n_never; i++)
+		if (s->never[i] == port)
+			return true;
+	return false;
 }
 
 enum ph_service policy_service_of(const struct policy *p, uint16_t port)
@@ -56,5 +126,7 @@ enum reason policy_judge(const struct policy *p, enum ph_service svc, uint32_t p
 	}
 	if (port < p->service[svc].min_port)
 		return REASON_PORT_RESERVED;
+	if (never_opened(&p->service[svc], (uint16_t)port))
+		return REASON_PORT_NEVER;
 	return REASON_ANNOUNCED;
 }

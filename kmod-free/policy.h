@@ -10,8 +10,10 @@
 #include "reason.h"
 #include "tuple.h"
 
-#define POLICY_PORTS 16
-#define NSEC_PER_SEC 1000000000ull
+#define POLICY_PORTS    16
+#define POLICY_PROGRAMS 32
+#define POLICY_NEVER    64
+#define NSEC_PER_SEC    1000000000ull
 
 enum admit {
 	ADMIT_RELATED, /* the daemon creates the expected flow in conntrack, under its master */
@@ -31,6 +33,13 @@ struct service_policy {
 	enum tls_mode tls;
 	uint8_t n_ports;
 	bool enabled;
+	/* Services with mappings (sunrpc): */
+	uint64_t linger;      /* ns that mappings stay open after the last flow of their hosts */
+	uint64_t mapping_ttl; /* ns that they are remembered after that */
+	uint32_t programs[POLICY_PROGRAMS]; /* RPC programs that may be opened */
+	uint16_t never[POLICY_NEVER];       /* ports that no announcement opens; ascending */
+	uint8_t n_programs, n_never;
+	bool callbacks; /* the server may ask the rpcbind of a client that holds locks on it */
 };
 
 struct policy {
@@ -45,6 +54,12 @@ void policy_defaults(struct policy *p);
 
 /* The service whose control port this is, or PH_SVC_NONE. */
 enum ph_service policy_service_of(const struct policy *p, uint16_t port);
+
+/* "mountd" for 100005; NULL for programs that have no name here. And back; 0 when unknown. */
+const char *policy_program_name(uint32_t program);
+uint32_t policy_program_number(const char *name);
+
+bool policy_program_allowed(const struct policy *p, enum ph_service svc, uint32_t program);
 
 /*
  * May `port`, announced by one end of the session with `peer` as the flow's destination, be opened?

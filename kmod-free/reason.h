@@ -20,6 +20,10 @@
 	X(SUPERSEDED, "superseded", "the session announced another port instead")                  \
 	X(WITHDRAWN, "withdrawn", "the server turned the request down")                            \
 	X(OPERATOR, "operator", "closed by the operator")                                          \
+	X(IDLE, "idle", "its hosts have had no connection for a while; remembered")                \
+	X(RETURNED, "returned", "its hosts have a connection again")                               \
+	X(REGISTERED, "registered", "the local rpcbind says that the program is there")            \
+	X(UNREGISTERED, "unregistered", "the local rpcbind says that the program is not there")    \
 	X(POLICY, "policy", "the configuration no longer allows it")                               \
 	X(COMMIT_FAILED, "commit-failed", "the kernel did not take it")
 
@@ -29,6 +33,9 @@
 	X(PORT_ZERO, "port-zero", "port 0 is no port")                                             \
 	X(PORT_RANGE, "port-range", "a port number above 65535")                                   \
 	X(PORT_RESERVED, "port-reserved", "a port below 1024, which is never opened")              \
+	X(PORT_NEVER, "port-never", "a port on the list of those never opened")                    \
+	X(PROGRAM, "program", "an RPC program that is not on the list")                            \
+	X(PROXY, "proxy", "a call by way of rpcbind opens nothing")                                \
 	X(ADDRESS, "address", "the announced address is not that of the control peer")             \
 	X(FAMILY, "family", "the announced address is of the other family")                        \
 	X(EPSV_ALL, "epsv-all", "the client promised EPSV ALL (RFC 2428 section 4)")               \

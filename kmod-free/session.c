@@ -33,7 +33,7 @@ struct client *client_of(const struct sessions *t, const struct addr *a)
 	return c;
 }
 
-static struct client *client_get(struct sessions *t, const struct addr *a)
+struct client *client_get(struct sessions *t, const struct addr *a)
 {
 	unsigned int h = (unsigned int)hash_sip13(t->hash_key, a, sizeof(*a));
 	struct client *c = client_of(t, a);
@@ -107,6 +107,7 @@ void session_free(struct sessions *t, struct session *s)
 	HASH_DELETE(by_id, t->by_id, s);
 	stream_free(&s->stream[DIR_ORIGINAL]);
 	stream_free(&s->stream[DIR_REPLY]);
+	free(s->asked);
 	s->client->sessions--;
 	client_put(t, s->client);
 	free(s);

@@ -7,16 +7,23 @@
 #define SESSION_H
 
 #include "hash.h"
+#include "pinhole.h"
 #include "policy.h"
 #include "stream.h"
 #include "tracker.h"
-
-struct pinhole;
 
 struct client {
 	struct addr addr; /* source of the original direction */
 	uint32_t sessions, pinholes;
 	UT_hash_handle hh;
+};
+
+struct pair;
+
+/* A question of the tracker that waits for its answer. */
+struct asked {
+	uint64_t until; /* ns, engine time; 0: taken */
+	struct question question;
 };
 
 struct session {
@@ -33,8 +40,12 @@ struct session {
 	uint32_t opened, refused;
 	const struct tracker *tracker;
 	struct client *client;
-	struct pinhole *pinholes; /* doubly linked (utlist.h) */
-	struct stream stream[2];  /* enum dir; unused for UDP */
+	struct owner owner; /* of pinholes that end with this session */
+	struct pair *pair;  /* whose mappings this flow keeps alive; NULL for most services */
+	struct session *prev, *next; /* within pair */
+	struct asked *asked;         /* ring of QUESTIONS; NULL until the tracker asks */
+	uint32_t asked_count;
+	struct stream stream[2]; /* enum dir; unused for UDP */
 	UT_hash_handle by_tuple, by_id;
 	uint8_t state[] __attribute__((aligned(16))); /* tracker->state_size bytes */
 };
@@ -55,6 +66,9 @@ void session_free(struct sessions *t, struct session *s);
 
 struct session *session_of(const struct sessions *t, const struct tuple *original);
 struct session *session_by_id(const struct sessions *t, uint32_t id);
+
+/* The client with this address, made if it is new. NULL when memory is out. */
+struct client *client_get(struct sessions *t, const struct addr *a);
 
 /* NULL: none known (nothing is counted against it yet). */
 struct client *client_of(const struct sessions *t, const struct addr *a);

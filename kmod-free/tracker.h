@@ -20,11 +20,22 @@ struct request {
 	uint32_t port;         /* its destination port as announced, not yet judged */
 	struct addr announced; /* the address that came with it; FAMILY_NONE when none did */
 	struct cursor cause;   /* the bytes that announced it, for `pinholectl why` */
+	/*
+	 * A mapping is for many flows, and belongs to the two hosts rather than to this session: it
+	 * lives while they have any flow. One program and version has one port a transport.
+	 */
+	bool mapping;
+	bool portmap; /* the mapping leads to the peer's own rpcbind, for its callbacks */
+	uint32_t program, version;
 };
+
+#define LABEL_TEXT 24
 
 struct tracker {
 	const char *name;
 	enum ph_service service;
+	/* Flows of this service belong to the hosts' mappings of that one; NONE for all others. */
+	enum ph_service mappings;
 	size_t state_size; /* per session, zeroed at its start; at most TRACKER_STATE_MAX */
 	/* TCP: bytes in order, cut anywhere. */
 	void (*bytes)(struct track *t, void *state, enum dir dir, struct cursor bytes);
@@ -34,7 +45,7 @@ struct tracker {
 	void (*datagram)(struct track *t, void *state, enum dir dir, struct cursor payload);
 };
 
-#define TRACKER_STATE_MAX 1024
+#define TRACKER_STATE_MAX 4096
 
 /* The tracker of a service, or NULL where there is none. */
 const struct tracker *tracker_of(enum ph_service svc);
@@ -50,6 +61,23 @@ void track_withdraw(struct track *t, uint32_t id);
 
 /* Counts and explains a refusal that the tracker itself has to make; r may be NULL. */
 void track_refuse(struct track *t, enum reason why, const struct request *r);
+
+/*
+ * Questions that wait for an answer: remembered with a deadline, the oldest forgotten when there
+ * are more than QUESTIONS. track_asked() finds one that still waits, track_answered() takes it, so
+ * that it is answered once.
+ */
+#define QUESTIONS 32
+struct question {
+	uint32_t xid;
+	uint32_t what[4]; /* the tracker's own */
+};
+void track_ask(struct track *t, const struct question *q);
+bool track_asked(struct track *t, uint32_t xid, struct question *q);
+void track_answered(struct track *t, uint32_t xid);
+
+/* Would a mapping of this RPC program be opened at all? For lists of everything that runs. */
+bool track_wants_program(struct track *t, uint32_t program);
 
 /*
  * The session continues as ciphertext: no more bytes will come to the tracker. What may still be

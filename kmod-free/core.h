@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the files of the engine share and nobody else sees: engine.c takes events, request.c answers
+ * trackers, opening.c opens and closes pinholes, mapping.c lets mappings sleep and wake. Functions
+ * here work within one engine_input(): e->out, e->now and e->frame are set.
+ */
+#ifndef CORE_H
+#define CORE_H
+
+#include "engine.h"
+#include "pair.h"
+
+#define LOCAL_ADDRESSES 256
+#define LOCAL_PROGRAMS  256
+
+/* What runs on this host itself, as its rpcbind says. */
+struct local_program {
+	uint32_t program, version;
+	uint16_t port;
+	uint8_t l4proto;
+	uint8_t family; /* enum family */
+};
+
+struct local {
+	bool known; /* complete: EV_LOCAL_END has come */
+	unsigned int n_addresses, n_programs;
+	struct addr address[LOCAL_ADDRESSES];
+	struct local_program program[LOCAL_PROGRAMS];
+};
+
+struct engine {
+	struct policy policy;
+	struct sessions sessions;
+	struct pinholes pinholes;
+	struct pairs pairs;
+	struct local local;
+	bool comparing; /* pairs are still to be compared with what runs here */
+	struct engine_stats stats;
+	/* During engine_input() only: */
+	struct decision *out;
+	uint64_t now;
+	uint32_t frame;
+};
+
+struct track {
+	struct engine *engine;
+	struct session *session;
+};
+
+/* Where a new pinhole comes from. */
+struct origin {
+	struct owner *owner;
+	struct client *client;
+	struct tuple master;
+	uint32_t session_id;
+	enum ph_service service;
+};
+
+struct origin origin_of_session(struct session *s);
+
+/* --- opening.c ----------------------------------------------------------------------------------
+ */
+
+bool ops_left(const struct engine *e, unsigned int n);
+void emit_session(struct engine *e, enum op_kind kind, enum reason why, const struct session *s);
+/* NULL when the decision is full. */
+struct op *emit_pinhole(
+    struct engine *e, enum op_kind kind, enum reason why, const struct pinhole *p);
+
+/*
+ * Counts a refusal and explains it. s and flow may be NULL when there is none to speak of; peers
+ * decide how often this happens, so a full decision only counts.
+ */
+void refuse(struct engine *e, enum reason why, struct session *s, const struct tuple *flow,
+    const struct cursor *cause);
+
+/*
+ * The one place where pinholes come from. flow has the addresses of the session; its ports have
+ * been judged. Nothing is emitted yet. NULL with *why when a limit or memory stands against it.
+ */
+struct pinhole *open_pinhole(struct engine *e, const struct origin *o, const struct tuple *flow,
+    uint16_t dport_hi, enum pinhole_state state, enum reason *why);
+
+/* It is in force from now on: counts it, arms its expiry, emits OP_OPEN. */
+void report_open(struct engine *e, struct pinhole *p, enum reason why);
+
+/* Closes p now, or, when the decision is full, at the next EV_TICK. p is gone or doomed after it.
+ */
+void close_pinhole(struct engine *e, struct pinhole *p, enum reason why);
+
+/* The pinhole that flow's first packet may use now, or NULL. */
+struct pinhole *usable(const struct engine *e, const struct tuple *flow);
+
+/* Lets a first packet in, or refuses it. */
+void admit(struct engine *e, const struct tuple *flow);
+
+/* All pinholes of an owner that ends: unused ones close, a transfer under way may finish. */
+void close_owned(struct engine *e, struct owner *o, enum reason why);
+
+void arm_open(struct engine *e, struct pinhole *p);
+
+/* Something is to happen to p at the next chance. */
+void postpone(struct engine *e, struct pinhole *p, enum pinhole_todo todo);
+
+/* --- mapping.c ----------------------------------------------------------------------------------
+ */
+
+/* The pair that owns p, if p is a mapping or a flow of one. */
+struct pair *pair_of_pinhole(const struct engine *e, const struct pinhole *p);
+
+/* A flow of the pair has begun or ended: mappings wake, or begin to linger. */
+void pair_flow_began(struct engine *e, struct pair *pair);
+void pair_flow_ended(struct engine *e, struct pair *pair);
+
+/*
+ * A flow of the hosts of this mapping that conntrack knows, to be the master of the next: a live
+ * one, or the last that was. *master stays as it is when there is none.
+ */
+void mapping_master(const struct engine *e, const struct pinhole *p, struct tuple *master);
+
+/* Closes a mapping (or any other pinhole), and forgets its pair if that was all. */
+void close_mapping(struct engine *e, struct pinhole *p, enum reason why);
+
+/* Opens, renews or moves the mapping that r asks for; its id, or 0 with *why. */
+uint32_t mapping_request(struct engine *e, struct session *s, const struct request *r,
+    const struct tuple *flow, enum reason *why);
+
+/* What is postponed for p (which is due) now happens. */
+void mapping_sleep(struct engine *e, struct pinhole *p);
+void mapping_wake(struct engine *e, struct pinhole *p);
+
+/* Pairs whose linger is over, or that are to be compared with what runs here. */
+void pairs_tick(struct engine *e);
+
+/* Mappings to this host are to be compared with what its rpcbind says: those of one pair, or all.
+ */
+void pair_compare(struct engine *e, struct pair *pair);
+void pairs_compare(struct engine *e);
+
+/* --- engine.c -----------------------------------------------------------------------------------
+ */
+
+struct session *session_begin(
+    struct engine *e, const struct tuple *original, enum ph_service svc, bool resumed);
+
+#endif

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Mappings: pinholes that belong to a pair of hosts. They are open while the pair has any flow and
+ * a while longer, then DORMANT (out of the kernel, remembered), and open again when the pair has a
+ * flow again: an NFS client disconnects after five idle minutes and comes back to the ports it
+ * knows. On the server itself its rpcbind is asked as well, so that a port that has moved is
+ * closed, and the new one open, before any client asks.
+ */
+#include "core.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <utlist.h>
+
+struct pair *pair_of_pinhole(const struct engine *e, const struct pinhole *p)
+{
+	return p->program ? pair_of(&e->pairs, &p->flow.src, &p->flow.dst) : NULL;
+}
+
+/* --- sleeping and waking ------------------------------------------------------------------------
+ */
+
+void pair_flow_began(struct engine *e, struct pair *pair)
+{
+	struct pinhole *p;
+
+	(void)deadline_arm(&e->pairs.lingers, &pair->linger, DEADLINE_NEVER - 1);
+	DL_FOREACH (pair->owner.pinholes, p) {
+		if (p->state == PINHOLE_DORMANT && p->todo == TODO_NONE)
+			postpone(e, p, TODO_WAKE);
+		else if (p->todo == TODO_SLEEP)
+			arm_open(e, p);
+	}
+}
+
+void pair_flow_ended(struct engine *e, struct pair *pair)
+{
+	if (pair_lives(pair))
+		return;
+	if (pair->owner.pinholes)
+		(void)deadline_arm(&e->pairs.lingers, &pair->linger,
+		    e->now + e->policy.service[PH_SVC_SUNRPC].linger);
+	else
+		pair_put(&e->pairs, pair);
+}
+
+static void compare_pairs(struct engine *e);
+
+void pairs_tick(struct engine *e)
+{
+	struct deadline *d;
+	struct pinhole *p;
+
+	while ((d = deadline_due(&e->pairs.lingers, e->now))) {
+		struct pair *pair =
+		    (struct pair *)(void *)((char *)d - offsetof(struct pair, linger));
+
+		(void)deadline_arm(&e->pairs.lingers, &pair->linger, DEADLINE_NEVER - 1);
+		DL_FOREACH (pair->owner.pinholes, p)
+			if (p->state == PINHOLE_OPEN && p->todo == TODO_NONE)
+				postpone(e, p, TODO_SLEEP);
+	}
+	if (e->comparing)
+		compare_pairs(e);
+}
+
+static void forget_later(struct engine *e, struct pinhole *p)
+{
+	p->todo = TODO_NONE;
+	pinhole_expire_at(&e->pinholes, p, e->now + e->policy.service[p->service].mapping_ttl);
+}
+
+void mapping_sleep(struct engine *e, struct pinhole *p)
+{
+	if (!emit_pinhole(e, OP_CLOSE, REASON_IDLE, p))
+		return; /* still due */
+	e->stats.reasons[REASON_IDLE]++;
+	pinhole_set_state(&e->pinholes, p, PINHOLE_DORMANT);
+	forget_later(e, p);
+}
+
+void mapping_wake(struct engine *e, struct pinhole *p)
+{
+	const struct pair *pair = pair_of_pinhole(e, p);
+
+	if (!pair || !pair_lives(pair)) {
+		forget_later(e, p);
+		return;
+	}
+	pinhole_set_state(&e->pinholes, p, PINHOLE_OPEN);
+	report_open(e, p, REASON_RETURNED);
+}
+
+void mapping_master(const struct engine *e, const struct pinhole *p, struct tuple *master)
+{
+	const struct pair *pair = pair_of_pinhole(e, p);
+	const struct session *s;
+	const struct pinhole *child;
+
+	if (!pair)
+		return;
+	/* TCP first: its end is known at once, that of UDP by conntrack's timeout only. */
+	DL_FOREACH (pair->flows, s) {
+		*master = s->tuple;
+		if (s->tuple.l4proto == L4_TCP)
+			return;
+	}
+	if (pair->flows)
+		return;
+	DL_FOREACH (pair->owner.pinholes, child) {
+		if (child->state == PINHOLE_BOUND) {
+			*master = child->flow;
+			return;
+		}
+	}
+	if (pair->last.l4proto)
+		*master = pair->last;
+}
+
+void close_mapping(struct engine *e, struct pinhole *p, enum reason why)
+{
+	/* A flow's end takes care of its pair by itself. */
+	struct pair *pair = p->parent_id ? NULL : pair_of_pinhole(e, p);
+
+	close_pinhole(e, p, why);
+	if (pair && !pair_lives(pair))
+		pair_put(&e->pairs, pair);
+}
+
+/* --- requests -----------------------------------------------------------------------------------
+ */
+
+/*
+ * The program has another port now: the old one closes, and those who still use it are told.
+ * Versions of a program may have ports of their own (mountd), so the mapping goes with its last
+ * version.
+ */
+static void close_moved(
+    struct engine *e, struct owner *o, const struct request *r, const struct tuple *flow)
+{
+	struct pinhole *p;
+	bool again;
+
+	do {
+		again = false;
+		DL_FOREACH (o->pinholes, p) {
+			if (!p->many || p->program != r->program || p->todo == TODO_CLOSE ||
+			    !(p->versions & PROGRAM_VERSION(r->version)) ||
+			    p->flow.l4proto != flow->l4proto || p->flow.dport == flow->dport ||
+			    !addr_equal(&p->flow.dst, &flow->dst))
+				continue;
+			p->versions &= ~PROGRAM_VERSION(r->version);
+			if (p->versions)
+				continue;
+			p->moved = true;
+			close_pinhole(e, p, REASON_SUPERSEDED);
+			again = true;
+			break;
+		}
+	} while (again);
+}
+
+static uint32_t open_mapping(struct engine *e, struct pair *pair, const struct origin *o,
+    const struct request *r, const struct tuple *flow, enum reason opened, enum reason *why)
+{
+	struct pinhole *p = pinhole_expecting(&e->pinholes, flow);
+
+	if (p && p->owner == &pair->owner && p->todo != TODO_CLOSE) {
+		p->versions |= PROGRAM_VERSION(r->version);
+		if (p->state == PINHOLE_DORMANT)
+			postpone(e, p, TODO_WAKE);
+		return p->id;
+	}
+	if (!ops_left(e, 2)) {
+		*why = REASON_LIMIT_BURST;
+		return 0;
+	}
+	if (p && p->todo != TODO_CLOSE)
+		close_pinhole(e, p, REASON_SUPERSEDED);
+	p = open_pinhole(e, o, flow, flow->dport, PINHOLE_OPEN, why);
+	if (!p)
+		return 0;
+	p->many = true;
+	p->portmap = r->portmap;
+	p->program = r->program;
+	p->versions = PROGRAM_VERSION(r->version);
+	cursor_escape(&r->cause, p->cause, sizeof(p->cause));
+	report_open(e, p, opened);
+	return p->id;
+}
+
+uint32_t mapping_request(struct engine *e, struct session *s, const struct request *r,
+    const struct tuple *flow, enum reason *why)
+{
+	struct origin o = origin_of_session(s);
+
+	o.owner = &s->pair->owner;
+	close_moved(e, o.owner, r, flow);
+	return open_mapping(e, s->pair, &o, r, flow, REASON_ANNOUNCED, why);
+}
+
+/* --- what runs on this host ---------------------------------------------------------------------
+ */
+
+static bool is_local(const struct engine *e, const struct addr *a)
+{
+	for (unsigned int i = 0; i < e->local.n_addresses; i++)
+		if (addr_equal(&e->local.address[i], a))
+			return true;
+	return false;
+}
+
+/* Does its rpcbind name a version of this mapping's program at this port? */
+static bool confirmed(const struct engine *e, const struct pinhole *p)
+{
+	for (unsigned int i = 0; i < e->local.n_programs; i++) {
+		const struct local_program *l = &e->local.program[i];
+
+		if (l->program == p->program && (p->versions & PROGRAM_VERSION(l->version)) &&
+		    l->l4proto == p->flow.l4proto && l->family == p->flow.dst.family &&
+		    l->port == p->flow.dport)
+			return true;
+	}
+	return false;
+}
+
+static void close_stale(struct engine *e, struct pair *pair)
+{
+	struct pinhole *p;
+	bool again;
+
+	do {
+		again = false;
+		DL_FOREACH (pair->owner.pinholes, p) {
+			if (!p->many || p->portmap || p->todo == TODO_CLOSE ||
+			    !is_local(e, &p->flow.dst) || confirmed(e, p))
+				continue;
+			p->moved = true;
+			close_pinhole(e, p, REASON_UNREGISTERED);
+			again = true;
+			break;
+		}
+	} while (again);
+}
+
+/* What a live client of this host may need, without waiting for it to ask. */
+static void open_local(struct engine *e, struct session *s)
+{
+	struct origin o = origin_of_session(s);
+	char cause[PINHOLE_CAUSE];
+
+	o.owner = &s->pair->owner;
+	o.service = PH_SVC_SUNRPC;
+	for (unsigned int i = 0; i < e->local.n_programs; i++) {
+		const struct local_program *l = &e->local.program[i];
+		const char *name = policy_program_name(l->program);
+		struct tuple flow = s->tuple;
+		enum reason why;
+
+		if (l->family != flow.dst.family ||
+		    !policy_program_allowed(&e->policy, PH_SVC_SUNRPC, l->program) ||
+		    policy_judge(&e->policy, PH_SVC_SUNRPC, l->port, &flow.dst, &flow.dst) !=
+			REASON_ANNOUNCED)
+			continue;
+		(void)snprintf(cause, sizeof(cause), "local rpcbind: %s v%u %s port %u",
+		    name ? name : "?", l->version, l->l4proto == L4_TCP ? "tcp" : "udp", l->port);
+		const struct request r = {
+			.dir = DIR_ORIGINAL,
+			.l4proto = (enum l4)l->l4proto,
+			.port = l->port,
+			.mapping = true,
+			.program = l->program,
+			.version = l->version,
+			.cause = cursor_of(cause, strlen(cause)),
+		};
+		flow.sport = 0;
+		flow.dport = l->port;
+		flow.l4proto = l->l4proto;
+		(void)open_mapping(e, s->pair, &o, &r, &flow, REASON_REGISTERED, &why);
+	}
+}
+
+/* A session to this host that proves that its client is at work here. */
+static struct session *client_session(const struct engine *e, const struct pair *pair)
+{
+	struct session *s;
+
+	DL_FOREACH (pair->flows, s)
+		if (s->service == PH_SVC_NFS && is_local(e, &s->tuple.dst))
+			return s;
+	return NULL;
+}
+
+/*
+ * False when the decision had no room left: then the pair is for another time. Comparing it twice
+ * opens nothing twice.
+ */
+static bool compare(struct engine *e, struct pair *pair)
+{
+	struct session *s = client_session(e, pair);
+
+	close_stale(e, pair);
+	if (s)
+		open_local(e, s);
+	return ops_left(e, 1);
+}
+
+static void compare_pairs(struct engine *e)
+{
+	struct pair *pair, *tmp;
+
+	HASH_ITER (hh, e->pairs.all, pair, tmp) {
+		if (!pair->compare)
+			continue;
+		if (!compare(e, pair))
+			return;
+		pair->compare = false;
+		pair_put(&e->pairs, pair);
+	}
+	e->comparing = false;
+}
+
+void pair_compare(struct engine *e, struct pair *pair)
+{
+	if (!e->local.known)
+		return;
+	pair->compare = true;
+	e->comparing = true;
+}
+
+void pairs_compare(struct engine *e)
+{
+	struct pair *pair;
+
+	for (pair = e->pairs.all; pair; pair = pair->hh.next)
+		pair_compare(e, pair);
+}

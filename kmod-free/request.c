@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The engine's answers to trackers: what they may ask for (tracker.h), judged by policy, and opened
+ * or refused.
+ */
+#include "core.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+/*
+ * Opening may first close (superseded) and may clash with another session's: while fewer ops than
+ * this are free, requests are refused rather than half answered.
+ */
+#define OPS_PER_REQUEST   4
+
+#define QUESTION_DEADLINE (60 * NSEC_PER_SEC)
+
+static struct tuple expected_flow(const struct session *s, const struct request *r)
+{
+	struct tuple flow = r->dir == DIR_ORIGINAL ? s->tuple : tuple_invert(&s->tuple);
+
+	flow.sport = 0;
+	flow.dport = r->port <= UINT16_MAX ? (uint16_t)r->port : 0;
+	flow.l4proto = (uint8_t)r->l4proto;
+	return flow;
+}
+
+/* A session waits for one connection at a time, and the newest announcement is the valid one. */
+static void supersede(struct engine *e, struct session *s, const struct tuple *flow)
+{
+	struct pinhole *p, *tmp;
+
+	DL_FOREACH_SAFE (s->owner.pinholes, p, tmp) {
+		if (p->state == PINHOLE_OPEN && !p->many && p->todo != TODO_CLOSE)
+			close_pinhole(e, p, REASON_SUPERSEDED);
+	}
+	p = usable(e, flow);
+	if (p && p->key.dport)
+		close_pinhole(e, p, REASON_SUPERSEDED);
+}
+
+static uint32_t expect_one(struct engine *e, struct session *s, const struct request *r,
+    const struct tuple *flow, enum reason *why)
+{
+	const struct origin o = origin_of_session(s);
+	struct pinhole *p;
+
+	supersede(e, s, flow);
+	p = open_pinhole(e, &o, flow, flow->dport, PINHOLE_OPEN, why);
+	if (!p)
+		return 0;
+	cursor_escape(&r->cause, p->cause, sizeof(p->cause));
+	report_open(e, p, REASON_ANNOUNCED);
+	return p->id;
+}
+
+static enum reason judge(const struct engine *e, const struct session *s, const struct request *r,
+    const struct addr *peer)
+{
+	const enum ph_service svc = (enum ph_service)s->service;
+	const struct service_policy *policy = &e->policy.service[svc];
+
+	if (r->portmap) /* 111 is never opened, but for this */
+		return policy->callbacks ? REASON_ANNOUNCED : REASON_PORT_NEVER;
+	if (r->mapping && !policy_program_allowed(&e->policy, svc, r->program))
+		return REASON_PROGRAM;
+	return policy_judge(&e->policy, svc, r->port, &r->announced, peer);
+}
+
+uint32_t track_expect(struct track *t, const struct request *r)
+{
+	struct engine *e = t->engine;
+	struct session *s = t->session;
+	struct tuple flow = expected_flow(s, r);
+	enum reason why = judge(e, s, r, &flow.dst);
+	uint32_t id = 0;
+
+	if (why == REASON_ANNOUNCED && !ops_left(e, OPS_PER_REQUEST))
+		why = REASON_LIMIT_BURST;
+	if (why == REASON_ANNOUNCED)
+		id = r->mapping ? mapping_request(e, s, r, &flow, &why)
+				: expect_one(e, s, r, &flow, &why);
+	if (!id)
+		refuse(e, why, s, &flow, &r->cause);
+	return id;
+}
+
+void track_withdraw(struct track *t, uint32_t id)
+{
+	struct pinhole *p = pinhole_by_id(&t->engine->pinholes, id);
+
+	if (p && p->owner == &t->session->owner && p->state == PINHOLE_OPEN &&
+	    p->todo != TODO_CLOSE)
+		close_pinhole(t->engine, p, REASON_WITHDRAWN);
+}
+
+void track_refuse(struct track *t, enum reason why, const struct request *r)
+{
+	struct tuple flow = { .l4proto = 0 };
+
+	if (r)
+		flow = expected_flow(t->session, r);
+	refuse(t->engine, why, t->session, r ? &flow : NULL, r ? &r->cause : NULL);
+}
+
+void track_ask(struct track *t, const struct question *q)
+{
+	struct session *s = t->session;
+
+	if (!s->asked)
+		s->asked = calloc(QUESTIONS, sizeof(*s->asked));
+	if (!s->asked)
+		return; /* its answer will then be one to no question */
+	s->asked[s->asked_count++ % QUESTIONS] = (struct asked){
+		.until = t->engine->now + QUESTION_DEADLINE,
+		.question = *q,
+	};
+}
+
+static struct asked *find_asked(const struct track *t, uint32_t xid)
+{
+	struct session *s = t->session;
+
+	for (unsigned int i = 0; s->asked && i < QUESTIONS; i++)
+		if (s->asked[i].until > t->engine->now && s->asked[i].question.xid == xid)
+			return &s->asked[i];
+	return NULL;
+}
+
+bool track_asked(struct track *t, uint32_t xid, struct question *q)
+{
+	const struct asked *a = find_asked(t, xid);
+
+	if (a)
+		*q = a->question;
+	return a;
+}
+
+void track_answered(struct track *t, uint32_t xid)
+{
+	struct asked *a = find_asked(t, xid);
+
+	if (a)
+		a->until = 0;
+}
+
+bool track_wants_program(struct track *t, uint32_t program)
+{
+	return policy_program_allowed(
+	    &t->engine->policy, (enum ph_service)t->session->service, program);
+}
+
+void track_encrypted(struct track *t, struct cursor cause)
+{
+	struct engine *e = t->engine;
+	struct session *s = t->session;
+	struct tuple flow = s->tuple;
+	struct pinhole *p = NULL;
+	const struct service_policy *policy = &e->policy.service[s->service];
+	const struct origin o = origin_of_session(s);
+	enum reason why = REASON_ENCRYPTED;
+
+	s->encrypted = true;
+	flow.sport = 0;
+	flow.dport = policy->window_lo;
+	if (policy->tls == TLS_WINDOW) {
+		if (ops_left(e, OPS_PER_REQUEST))
+			p = open_pinhole(e, &o, &flow, policy->window_hi, PINHOLE_OPEN, &why);
+		else
+			why = REASON_LIMIT_BURST;
+	}
+	if (!p) {
+		flow.dport = 0;
+		refuse(e, why, s, &flow, &cause);
+		return;
+	}
+	p->many = true;
+	cursor_escape(&cause, p->cause, sizeof(p->cause));
+	report_open(e, p, REASON_ANNOUNCED);
+}
