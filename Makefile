@@ -85,10 +85,11 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/unit/lib/world.o $(LIB)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs check)
 
-$(BUILD)/adapter/test_%: $(BUILD)/tests/adapter/test_%.o $(call objects,table rules ct) $(LIB)
+$(BUILD)/adapter/test_%: $(BUILD)/tests/adapter/test_%.o $(call objects,table rules ct queue nflog) $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs check libnftnl libnetfilter_conntrack libmnl)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs \
+	  check libnftnl libnetfilter_conntrack libnetfilter_queue libmnl)
 
 $(BUILD)/tests/adapter/%.o: CPPFLAGS += -Inft-helper
 

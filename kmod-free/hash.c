@@ -2,10 +2,13 @@
 /*
  * SipHash-1-3: one compression round a word and three at the end, as the kernel's tables use it.
  * That is too little for a message authentication code and enough for a table: nobody sees the
- * output, so nobody can aim at a bucket. Bytes are read one by one, so the result is the same on
+ * output, so nobody can aim at a bucket. Words are little-endian, so the result is the same on
  * every machine.
  */
 #include "hash.h"
+
+#include <endian.h>
+#include <string.h>
 
 struct sip {
 	uint64_t v0, v1, v2, v3;
@@ -37,33 +40,33 @@ static void sip_word(struct sip *s, uint64_t word)
 	s->v0 ^= word;
 }
 
-/* n <= 8 bytes as a little-endian number. */
-static uint64_t little_endian(const uint8_t *bytes, size_t n)
+/* The n bytes, 8 at most, as a little-endian number. */
+static uint64_t word_of(const uint8_t *bytes, size_t n)
 {
 	uint64_t word = 0;
 
-	for (size_t i = 0; i < n; i++)
-		word |= (uint64_t)bytes[i] << (8 * i);
-	return word;
+	if (n)
+		memcpy(&word, bytes, n);
+	return le64toh(word);
 }
 
 uint64_t hash_sip13(const uint8_t key[HASH_KEY_LEN], const void *data, size_t len)
 {
 	const uint8_t *bytes = data;
-	const uint64_t k0 = little_endian(key, 8), k1 = little_endian(key + 8, 8);
+	const uint64_t k0 = word_of(key, 8), k1 = word_of(key + 8, 8);
 	struct sip s = {
 		.v0 = k0 ^ 0x736f6d6570736575, /* "somepseudorandomlygeneratedbytes" */
 		.v1 = k1 ^ 0x646f72616e646f6d,
 		.v2 = k0 ^ 0x6c7967656e657261,
 		.v3 = k1 ^ 0x7465646279746573,
 	};
-	size_t i = 0;
+	size_t left = len;
 
-	for (; len - i >= 8; i += 8)
-		sip_word(&s, little_endian(bytes + i, 8));
+	for (; left >= 8; left -= 8, bytes += 8)
+		sip_word(&s, word_of(bytes, 8));
 
 	/* The last word: what is left over, and the length modulo 256 on top. */
-	sip_word(&s, (uint64_t)len << 56 | (len > i ? little_endian(bytes + i, len - i) : 0));
+	sip_word(&s, (uint64_t)len << 56 | word_of(bytes, left));
 
 	s.v2 ^= 0xff;
 	for (int round = 0; round < 3; round++)

@@ -14,7 +14,7 @@
 #include "cursor.h"
 
 /* DLT_RAW of OpenBSD, which libpcap has no name for elsewhere. */
-#define LINK_RAW_OPENBSD 14
+#define LINK_RAW_OPENBSD   14
 
 #define ETHERTYPE_IPV4     0x0800
 #define ETHERTYPE_IPV6     0x86dd
@@ -125,8 +125,7 @@ int capture_open(struct capture_file **out, const char *path, char *error)
 		(void)snprintf(why, sizeof(why), "%s", strerror(errno));
 		goto out;
 	}
-	f->pcap =
-	    pcap_fopen_offline_with_tstamp_precision(stream, PCAP_TSTAMP_PRECISION_NANO, why);
+	f->pcap = pcap_fopen_offline_with_tstamp_precision(stream, PCAP_TSTAMP_PRECISION_NANO, why);
 	if (!f->pcap) {
 		ret = -EINVAL;
 		goto out;
@@ -135,8 +134,8 @@ int capture_open(struct capture_file **out, const char *path, char *error)
 	f->strip = strip_of(pcap_datalink(f->pcap));
 	if (!f->strip) {
 		ret = -EOPNOTSUPP;
-		(void)snprintf(why, sizeof(why), "link type %d is not supported",
-		    pcap_datalink(f->pcap));
+		(void)snprintf(
+		    why, sizeof(why), "link type %d is not supported", pcap_datalink(f->pcap));
 		goto out;
 	}
 	*out = f;

@@ -15,7 +15,10 @@
 #include "describe.h"
 #include "tracker.h"
 
-#define FILE_MAX (256 * 1024)
+#define FILE_MAX       (256 * 1024)
+#define QUEUE_BASE_MAX 65500
+
+_Static_assert(QUEUE_BASE_MAX + PH_QUEUE_SPAN <= UINT16_MAX, "the last queue has a number");
 
 enum setting_id {
 	SET_ADMIT,
@@ -53,8 +56,7 @@ static const struct setting settings[] = {
 	[SET_ADMIT] = { BLOCK_ROOT, "admit", .words = { "related", "mark" } },
 	[SET_MARK_MASK] = { BLOCK_ROOT, "mark-mask", .min = 0x3f, .max = UINT32_MAX },
 	/* Group 0 of NFLOG is where everybody else logs to. */
-	[SET_QUEUE_BASE] = { BLOCK_ROOT, "queue-base", .min = 1,
-	    .max = UINT16_MAX - PH_QUEUE_SPAN },
+	[SET_QUEUE_BASE] = { BLOCK_ROOT, "queue-base", .min = 1, .max = QUEUE_BASE_MAX },
 	[SET_CAPTURE] = { BLOCK_ROOT, "capture", .words = { "auto", "passive" } },
 	[SET_EVENT_BUFFER] = { BLOCK_ROOT, "event-buffer", .min = 2048, .max = 1u << 30 },
 	[SET_SESSIONS] = { BLOCK_LIMITS, "sessions", .min = 1, .max = 1u << 20 },
@@ -485,7 +487,7 @@ int conf_load(const char *path, struct config *out, char *error, size_t cap)
 		complain(&r, 0, "cannot read: %s", strerror(-ret));
 		goto out;
 	}
-	if (strlen(text) != len) {
+	if (!text || strlen(text) != len) {
 		complain(&r, 0, "not a text file");
 		ret = -EINVAL;
 		goto out;

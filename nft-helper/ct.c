@@ -24,7 +24,7 @@
 #define EVENTS_A_CALL  4096u /* so that a flood of events cannot starve everything else */
 #define ADMIT_SLICE    32u   /* flows created by one system call */
 #define MESSAGE_MAX    512u  /* three IPv6 tuples and the rest come to 300 */
-#define TIMEOUT_MIN    5u /* s: time for the held packet to arrive at conntrack */
+#define TIMEOUT_MIN    5u    /* s: time for the held packet to arrive at conntrack */
 #define TIMEOUT_MAX    120u
 #define DUMP_TRIES     5
 
@@ -35,7 +35,7 @@ struct ct {
 	uint8_t batch[2 * ADMIT_SLICE * MESSAGE_MAX] __attribute__((aligned(NLMSG_ALIGNTO)));
 };
 
-/* --- tuples -------------------------------------------------------------------------------------- */
+/* --- tuples ----------------------------------------------------------------------------------- */
 
 static uint8_t l3proto(const struct addr *a)
 {
@@ -106,7 +106,7 @@ static bool get_entry(const struct nf_conntrack *nl, struct ct_entry *entry)
 	return true;
 }
 
-/* --- opening -------------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static int receive_buffer(const struct mnl_socket *nl, int bytes)
 {
@@ -117,8 +117,7 @@ static int receive_buffer(const struct mnl_socket *nl, int bytes)
 	return setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) == 0 ? 0 : -errno;
 }
 
-static int socket_open(
-    struct mnl_socket **out, int flags, unsigned int groups, int buffer)
+static int socket_open(struct mnl_socket **out, int flags, unsigned int groups, int buffer)
 {
 	*out = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC | flags);
 	if (!*out || mnl_socket_bind(*out, groups, MNL_SOCKET_AUTOPID) < 0)
@@ -227,7 +226,7 @@ int ct_event_buffer(struct ct *ct, int bytes)
 	return receive_buffer(ct->events, bytes);
 }
 
-/* --- events and dumps ------------------------------------------------------------------------------ */
+/* --- events and dumps ------------------------------------------------------------------------- */
 
 /* Hands one message over. False when memory is out. */
 static bool report(const struct nlmsghdr *nlh, bool gone, ct_seen *seen, void *arg)
@@ -270,7 +269,7 @@ int ct_events(struct ct *ct, ct_seen *seen, void *arg)
 		for (; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
 			bool gone = is_ct(nlh, IPCTNL_MSG_CT_DELETE);
 
-			/* An entry that ct_admit() replaces has the tuple of the new one. */
+			/* ct_admit() replaced it: that end would be taken for its successor's. */
 			if (gone && nlh->nlmsg_pid == self)
 				continue;
 			if ((gone || is_ct(nlh, IPCTNL_MSG_CT_NEW)) &&
@@ -281,7 +280,7 @@ int ct_events(struct ct *ct, ct_seen *seen, void *arg)
 	return 0;
 }
 
-/* --- requests -------------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 static struct nlmsghdr *request_put(
     void *at, uint16_t type, uint16_t flags, uint8_t family, uint32_t seq)
@@ -493,7 +492,8 @@ static void report_unless_skipped(void *arg, const struct ct_entry *entry)
 		d->seen(d->arg, entry);
 }
 
-/* One dump of the flows with `bit`. -EINTR when the table changed under it in a way that matters. */
+/* One dump of the flows with `bit`. -EINTR when the table changed under it in a way that matters.
+ */
 static int dump_once(struct ct *ct, uint32_t mark_bit, struct dump *d)
 {
 	struct nlmsghdr *nlh =

@@ -26,7 +26,11 @@ void ct_close(struct ct *ct);
 /* Non-blocking; readable when events wait. */
 int ct_event_fd(const struct ct *ct);
 
-/* Reads what waits. 0; -ENOBUFS when events were lost (dump and resync); other -errno. */
+/*
+ * Reads what waits, up to some thousand events (the descriptor stays readable then). 0; -ENOBUFS
+ * when events were lost (dump and resync); other -errno. The end of an entry that this process
+ * deleted or replaced itself is not reported.
+ */
 int ct_events(struct ct *ct, ct_seen *seen, void *arg);
 
 /* Asks for the receive buffer of the event socket; bytes. For tests and configuration. */

@@ -56,8 +56,7 @@ struct ctl {
 	struct sockaddr_un address;
 };
 
-/* --- output ------------------------------------------------------------------------------------
- */
+/* --- output -------------------------------------------------------------------------------- */
 
 static size_t unsent(const struct peer *c)
 {
@@ -142,8 +141,7 @@ static void flush(struct peer *c)
 	}
 }
 
-/* --- items -------------------------------------------------------------------------------------
- */
+/* --- items --------------------------------------------------------------------------------- */
 
 static uint64_t wall_clock(void)
 {
@@ -219,8 +217,7 @@ static void continue_answer(struct peer *c)
 		end_answer(c);
 }
 
-/* --- requests ----------------------------------------------------------------------------------
- */
+/* --- requests ------------------------------------------------------------------------------ */
 
 /* A positive integer of the request; complains when it is missing or none. */
 static bool want_number(
@@ -270,7 +267,8 @@ static void do_list(struct peer *c, const json_t *request)
 		n++;
 	if (!room_for_ids(c, n))
 		return;
-	for (const struct pinhole *p = engine_first_pinhole(e); p; p = engine_next_pinhole(p))
+	for (const struct pinhole *p = engine_first_pinhole(e); c->n_ids < n;
+	     p = engine_next_pinhole(p))
 		c->ids[c->n_ids++] = p->id;
 	c->answer = ANSWER_PINHOLES;
 }
@@ -285,7 +283,8 @@ static void do_sessions(struct peer *c, const json_t *request)
 		n++;
 	if (!room_for_ids(c, n))
 		return;
-	for (const struct session *s = engine_first_session(e); s; s = engine_next_session(s))
+	for (const struct session *s = engine_first_session(e); c->n_ids < n;
+	     s = engine_next_session(s))
 		c->ids[c->n_ids++] = s->id;
 	c->answer = ANSWER_SESSIONS;
 }
@@ -470,8 +469,7 @@ static bool next_request(struct peer *c)
 	return true;
 }
 
-/* --- peers -------------------------------------------------------------------------------------
- */
+/* --- peers --------------------------------------------------------------------------------- */
 
 static void peer_free(struct peer *c)
 {
@@ -601,8 +599,7 @@ static int on_connect(sd_event_source *source, int listener, uint32_t revents, v
 	return 0;
 }
 
-/* --- life --------------------------------------------------------------------------------------
- */
+/* --- life ---------------------------------------------------------------------------------- */
 
 /* Makes way for our socket: removes one that nobody listens on. */
 static int make_way(const struct sockaddr_un *address)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * One function a check, each adding lines to the report in the administrator's words: what is so, and
- * when it is bad, the command to run or the rule to add. A check that cannot be made says so.
+ * One function a check, each adding lines to the report in the administrator's words: what is so,
+ * and when it is bad, the command to run or the rule to add. A check that cannot be made says so.
  */
 #include "doctor.h"
 
@@ -16,6 +16,8 @@
 #include "pinhole/abi.h"
 #include "ruleset.h"
 
+#define FIX 512
+
 enum level { GOOD, NOTE, BAD };
 
 struct report {
@@ -23,35 +25,29 @@ struct report {
 	bool bad, out_of_memory;
 };
 
-/* What the daemon says of itself; of the configuration where it does not answer. */
+/* What the daemon says of itself; the configuration where it does not answer. */
 struct facts {
 	bool answers;
 	bool mark; /* admit = mark */
 	uint32_t mark_mask;
 };
 
-/* fix may be NULL; both texts are stolen. */
-static void add(struct report *r, enum level level, const char *check, json_t *text, json_t *fix)
+/* fix may be NULL; the rest is the text. */
+__attribute__((format(printf, 5, 6))) static void add(
+    struct report *r, enum level level, const char *check, const char *fix, const char *fmt, ...)
 {
 	static const char *const words[] = { "good", "note", "bad" };
-	json_t *item = json_pack("{ss ss so so?}", "check", check, "level", words[level], "text",
-	    text, "fix", fix);
-
-	r->bad |= level == BAD;
-	if (!item || json_array_append_new(r->checks, item) < 0)
-		r->out_of_memory = true;
-}
-
-/* json_sprintf(), with a name that fits into the calls below. */
-__attribute__((format(printf, 1, 2))) static json_t *text(const char *fmt, ...)
-{
-	json_t *string;
+	json_t *text, *item;
 	va_list ap;
 
 	va_start(ap, fmt);
-	string = json_vsprintf(fmt, ap);
+	text = json_vsprintf(fmt, ap);
 	va_end(ap);
-	return string;
+	item = json_pack(
+	    "{ss ss so ss?}", "check", check, "level", words[level], "text", text, "fix", fix);
+	r->bad |= level == BAD;
+	if (!item || json_array_append_new(r->checks, item) < 0)
+		r->out_of_memory = true;
 }
 
 /* The number in a file of /proc/sys; -1 when it cannot be read. */
@@ -69,15 +65,15 @@ static int sysctl_value(const char *path)
 	return value;
 }
 
-/* --- the machine ------------------------------------------------------------------------------- */
+/* --- the machine ---------------------------------------------------------------------------- */
 
 static void check_root(struct report *r)
 {
 	if (geteuid() == 0)
-		add(r, GOOD, "root", text("running as root"), NULL);
+		add(r, GOOD, "root", NULL, "running as root");
 	else
-		add(r, BAD, "root", text("not running as root: the firewall cannot be read"),
-		    text("sudo pinholectl doctor"));
+		add(r, BAD, "root", "sudo pinholectl doctor",
+		    "not running as root: the firewall cannot be read");
 }
 
 static void check_kernel(struct report *r)
@@ -92,11 +88,12 @@ static void check_kernel(struct report *r)
 	if (*end == '.')
 		minor = strtoul(end + 1, NULL, 10);
 	if (major > 5 || (major == 5 && minor >= 12))
-		add(r, GOOD, "kernel", text("kernel %s", u.release), NULL);
+		add(r, GOOD, "kernel", NULL, "kernel %s", u.release);
 	else
-		add(r, NOTE, "kernel",
-		    text("kernel %s is older than 5.12: pinholed's table cannot be owned, so another "
-			 "program could change it, and it would outlive a crash", u.release), NULL);
+		add(r, NOTE, "kernel", NULL,
+		    "kernel %s is older than 5.12: pinholed's table cannot be owned, so that "
+		    "another program could change it, and it outlives a crash",
+		    u.release);
 }
 
 static void check_events(struct report *r)
@@ -105,51 +102,51 @@ static void check_events(struct report *r)
 	int value = sysctl_value(path);
 
 	if (value > 0)
-		add(r, GOOD, "conntrack-events", text("conntrack reports its events"), NULL);
+		add(r, GOOD, "conntrack-events", NULL, "conntrack reports its events");
 	else if (value == 0)
-		add(r, BAD, "conntrack-events",
-		    text("conntrack does not report events: sessions would never end"),
-		    text("sysctl -w net.netfilter.nf_conntrack_events=1"));
+		add(r, BAD, "conntrack-events", "sysctl -w net.netfilter.nf_conntrack_events=1",
+		    "conntrack does not report events: sessions would never end");
 	else
-		add(r, NOTE, "conntrack-events",
-		    text("%s is not there: conntrack is not loaded yet, or was built without events",
-			path),
-		    text("modprobe nf_conntrack_netlink"));
+		add(r, NOTE, "conntrack-events", "modprobe nf_conntrack_netlink",
+		    "%s is not there: conntrack is not loaded yet, or was built without events",
+		    path);
 }
 
 static void check_automatic_helpers(struct report *r)
 {
 	/* The switch went away with Linux 6.0, and the behaviour with it. */
 	if (sysctl_value("/proc/sys/net/netfilter/nf_conntrack_helper") > 0)
-		add(r, BAD, "kernel-helpers",
-		    text("the kernel assigns its own connection helpers by port number: it would open "
-			 "ports beside pinholed, without its checks"),
-		    text("sysctl -w net.netfilter.nf_conntrack_helper=0"));
+		add(r, BAD, "kernel-helpers", "sysctl -w net.netfilter.nf_conntrack_helper=0",
+		    "the kernel assigns its own connection helpers by port number: they open "
+		    "ports beside pinholed, without its checks");
 }
 
 /* Rules of iptables-legacy live elsewhere in the kernel; each table in use has a line here. */
 static void check_legacy(struct report *r)
 {
-	static const char *const paths[] = { "/proc/net/ip_tables_names",
-		"/proc/net/ip6_tables_names" };
+	static const struct {
+		const char *path, *fix;
+	} kinds[] = {
+		{ "/proc/net/ip_tables_names", "iptables-legacy -S" },
+		{ "/proc/net/ip6_tables_names", "ip6tables-legacy -S" },
+	};
 	char line[64];
 
-	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-		FILE *f = fopen(paths[i], "re");
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		FILE *f = fopen(kinds[i].path, "re");
 		bool in_use = f && fgets(line, sizeof(line), f);
 
 		if (f)
 			(void)fclose(f);
-		if (!in_use)
-			continue;
-		add(r, NOTE, "iptables-legacy",
-		    text("%s is not empty: rules of iptables-legacy are in force, which cannot be read "
-			 "here; see that they accept RELATED (or the mark)", paths[i]),
-		    text("%s -S", i ? "ip6tables-legacy" : "iptables-legacy"));
+		if (in_use)
+			add(r, NOTE, "iptables-legacy", kinds[i].fix,
+			    "%s is not empty: rules of iptables-legacy are in force and cannot be "
+			    "read here; see that they accept RELATED (or the mark)",
+			    kinds[i].path);
 	}
 }
 
-/* --- the daemon -------------------------------------------------------------------------------- */
+/* --- the daemon ----------------------------------------------------------------------------- */
 
 static void read_status(struct report *r, struct facts *facts, const json_t *status)
 {
@@ -164,19 +161,17 @@ static void read_status(struct report *r, struct facts *facts, const json_t *sta
 		facts->mark = strcmp(admit, "mark") == 0;
 	if (value <= UINT32_MAX && ph_mark_mask_valid((uint32_t)value))
 		facts->mark_mask = (uint32_t)value;
-	add(r, GOOD, "daemon",
-	    text("pinholed %s answers: admit %s, capture %s", version ? version : "?",
-		admit ? admit : "?", capture ? capture : "?"), NULL);
+	add(r, GOOD, "daemon", NULL, "pinholed %s answers: admit %s, capture %s",
+	    version ? version : "?", admit ? admit : "?", capture ? capture : "?");
 	if (capture && strcmp(capture, "passive") == 0)
 		add(r, BAD, "capture",
-		    text("pinholed only sees copies of control packets: a client may be faster than "
-			 "the firewall, and its first attempt then fails"),
-		    text("modprobe nfnetlink_queue; modprobe nft_queue || modprobe xt_NFQUEUE; see that "
-			 "`capture` in pinholed.conf is auto; systemctl restart pinholed"));
+		    "modprobe nfnetlink_queue; modprobe nft_queue || modprobe xt_NFQUEUE\n"
+		    "capture = auto in pinholed.conf; systemctl restart pinholed",
+		    "pinholed only sees copies of control packets: a client may be faster than the "
+		    "firewall, and its first attempt then fails");
 	if (json_is_false(json_object_get(status, "table_owned")))
-		add(r, NOTE, "table",
-		    text("pinholed's table is not owned by it: `nft flush ruleset` would remove it"),
-		    NULL);
+		add(r, NOTE, "table", NULL,
+		    "pinholed's table is not owned by it: `nft flush ruleset` would remove it");
 }
 
 static void check_daemon(struct report *r, struct facts *facts, const char *socket)
@@ -196,17 +191,43 @@ static void check_daemon(struct report *r, struct facts *facts, const char *sock
 		read_status(r, facts, status);
 		json_decref(status);
 	} else if (ret == -EACCES || ret == -EPERM) {
-		add(r, BAD, "daemon", text("%s may not be asked by this user", socket),
-		    text("sudo pinholectl doctor"));
+		add(r, BAD, "daemon", "sudo pinholectl doctor", "%s may not be asked by this user",
+		    socket);
 	} else {
 		add(r, BAD, "daemon",
-		    text("pinholed does not answer on %s: %s", socket,
-			ret == -EREMOTEIO ? words : strerror(ret < 0 ? -ret : EPROTO)),
-		    text("systemctl start pinholed; journalctl -u pinholed says what went wrong"));
+		    "systemctl start pinholed\njournalctl -u pinholed says what went wrong",
+		    "pinholed does not answer on %s: %s", socket,
+		    ret == -EREMOTEIO ? words : strerror(ret < 0 ? -ret : EPROTO));
 	}
 }
 
-/* --- the firewall ------------------------------------------------------------------------------ */
+/* --- the firewall --------------------------------------------------------------------------- */
+
+/* The line to add to a chain that drops. */
+static void chain_fix(const struct facts *facts, const struct ruleset_chain *c, char *fix)
+{
+	uint32_t bit = ph_mark(facts->mark_mask, PH_MARK_F_PINHOLE, PH_SVC_NONE);
+	bool iptables = strcmp(c->table, "filter") == 0 && c->name[0] >= 'A' && c->name[0] <= 'Z';
+	const char *tool = strcmp(c->family, "ip6") == 0 ? "ip6tables" : "iptables";
+
+	if (c->owned)
+		(void)snprintf(fix, FIX,
+		    "table %s %s belongs to another program: have that program accept it",
+		    c->family, c->table);
+	else if (iptables && facts->mark)
+		(void)snprintf(fix, FIX, "%s -I %s -m connmark --mark 0x%08x/0x%08x -j ACCEPT",
+		    tool, c->name, bit, bit);
+	else if (iptables)
+		(void)snprintf(fix, FIX,
+		    "%s -I %s -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", tool, c->name);
+	else if (facts->mark)
+		(void)snprintf(fix, FIX, "nft insert rule %s %s %s ct mark and 0x%08x != 0 accept",
+		    c->family, c->table, c->name, bit);
+	else
+		(void)snprintf(fix, FIX,
+		    "nft insert rule %s %s %s ct state established,related accept", c->family,
+		    c->table, c->name);
+}
 
 /*
  * Whether the chain lets pinholes' flows in. On a machine with one role not all three hooks matter,
@@ -214,87 +235,84 @@ static void check_daemon(struct report *r, struct facts *facts, const char *sock
  */
 static void check_chain(struct report *r, const struct facts *facts, const struct ruleset_chain *c)
 {
-	enum ruleset_answer answer = facts->mark ? c->mark : c->related;
-	const char *what = facts->mark ? "pinholed's mark" : "`ct state related`";
-	uint32_t bit = ph_mark(facts->mark_mask, PH_MARK_F_PINHOLE, PH_SVC_NONE);
-	bool iptables = strcmp(c->table, "filter") == 0 && c->name[0] >= 'A' && c->name[0] <= 'Z';
-	const char *tool = strcmp(c->family, "ip6") == 0 ? "ip6tables" : "iptables";
-	json_t *fix;
+	/* Flows admitted as related carry the mark as well: either kind of rule will do. */
+	enum ruleset_answer answer = facts->mark ? c->mark : c->both;
+	bool by_mark = facts->mark || (answer == RULESET_YES && c->related != RULESET_YES);
+	const char *what = by_mark ? "pinholed's mark" : "`ct state related`";
+	char where[3 * RULESET_NAME], fix[FIX];
 
-	if (answer == RULESET_YES) {
-		add(r, GOOD, "firewall",
-		    text("chain %s %s %s (%s) accepts %s", c->family, c->table, c->name, c->hook, what),
-		    NULL);
-		return;
+	(void)snprintf(
+	    where, sizeof(where), "chain %s %s %s (%s)", c->family, c->table, c->name, c->hook);
+	switch (answer) {
+	case RULESET_YES:
+		add(r, GOOD, "firewall", NULL, "%s accepts %s", where, what);
+		break;
+	case RULESET_DEPENDS:
+		add(r, NOTE, "firewall", NULL,
+		    "%s accepts %s under further conditions: see that they hold for all clients",
+		    where, what);
+		break;
+	case RULESET_NO:
+		chain_fix(facts, c, fix);
+		add(r, BAD, "firewall", fix, "%s drops %s: pinholes have no effect there", where,
+		    what);
+		break;
 	}
-	if (answer == RULESET_DEPENDS) {
-		add(r, NOTE, "firewall",
-		    text("chain %s %s %s (%s) accepts %s under further conditions: see that they hold "
-			 "for all clients", c->family, c->table, c->name, c->hook, what), NULL);
-		return;
-	}
-	if (c->owned)
-		fix = text("table %s %s belongs to another program: have that program accept %s",
-		    c->family, c->table, what);
-	else if (iptables && facts->mark)
-		fix = text("%s -I %s -m connmark --mark 0x%08x/0x%08x -j ACCEPT", tool, c->name, bit,
-		    bit);
-	else if (iptables)
-		fix = text("%s -I %s -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", tool,
-		    c->name);
-	else if (facts->mark)
-		fix = text("nft insert rule %s %s %s ct mark and 0x%08x != 0 accept", c->family,
-		    c->table, c->name, bit);
-	else
-		fix = text("nft insert rule %s %s %s ct state established,related accept", c->family,
-		    c->table, c->name);
-	add(r, BAD, "firewall",
-	    text("chain %s %s %s (%s) drops %s: pinholes have no effect there", c->family, c->table,
-		c->name, c->hook, what), fix);
 }
 
-static void check_rules(struct report *r, const struct facts *facts, const struct ruleset *rules)
+static void check_mark_writers(
+    struct report *r, const struct facts *facts, const struct ruleset *rules)
 {
+	char fix[FIX];
+
+	(void)snprintf(fix, sizeof(fix),
+	    "have it write other bits only: ct mark set ct mark and 0x%08x or ...\n"
+	    "or choose another mark-mask in pinholed.conf",
+	    ~facts->mark_mask);
 	for (size_t i = 0; i < rules->n_mark_writers; i++) {
 		const struct ruleset_rule *w = &rules->mark_writers[i];
 
-		add(r, BAD, "mark",
-		    text("rule %llu of chain %s %s %s writes bits 0x%08x of the conntrack mark, which "
-			 "are pinholed's", (unsigned long long)w->handle, w->family, w->table,
-			w->chain, facts->mark_mask),
-		    text("have it write other bits only (ct mark set ct mark and 0x%08x or ...), or choose "
-			 "another mark-mask in pinholed.conf", ~facts->mark_mask));
+		add(r, BAD, "mark", fix,
+		    "rule %llu of chain %s %s %s writes to bits 0x%08x of the conntrack mark, "
+		    "which are pinholed's",
+		    (unsigned long long)w->handle, w->family, w->table, w->chain, facts->mark_mask);
 	}
+	if (!rules->n_mark_writers)
+		add(r, GOOD, "mark", NULL, "no other rule writes the mark bits 0x%08x",
+		    facts->mark_mask);
+}
+
+static void check_helper_rules(struct report *r, const struct ruleset *rules)
+{
+	char fix[FIX];
+
 	for (size_t i = 0; i < rules->n_helpers; i++) {
 		const struct ruleset_rule *h = &rules->helpers[i];
 
-		add(r, BAD, "kernel-helpers",
-		    text("rule %llu of chain %s %s %s assigns the kernel helper \"%s\": the same "
-			 "connections would be opened twice, once without pinholed's checks",
-			(unsigned long long)h->handle, h->family, h->table, h->chain, h->what),
-		    text("nft delete rule %s %s %s handle %llu", h->family, h->table, h->chain,
-			(unsigned long long)h->handle));
+		(void)snprintf(fix, sizeof(fix), "nft delete rule %s %s %s handle %llu", h->family,
+		    h->table, h->chain, (unsigned long long)h->handle);
+		add(r, BAD, "kernel-helpers", fix,
+		    "rule %llu of chain %s %s %s assigns the kernel helper \"%s\": it opens ports "
+		    "beside pinholed, without its checks",
+		    (unsigned long long)h->handle, h->family, h->table, h->chain, h->what);
 	}
-	if (!rules->n_mark_writers)
-		add(r, GOOD, "mark",
-		    text("no other rule writes the mark bits 0x%08x", facts->mark_mask), NULL);
 	if (!rules->n_helpers)
-		add(r, GOOD, "kernel-helpers", text("no rule assigns a kernel helper"), NULL);
+		add(r, GOOD, "kernel-helpers", NULL, "no rule assigns a kernel helper");
 }
 
 static void check_table(struct report *r, const struct facts *facts, const struct ruleset *rules)
 {
 	if (facts->answers && !rules->ours)
 		add(r, BAD, "table",
-		    text("table inet " PH_TABLE " is not in this network namespace"),
-		    text("systemctl restart pinholed; or ask in the namespace in which it runs"));
+		    "systemctl restart pinholed\n"
+		    "or ask in the network namespace in which it runs",
+		    "table inet " PH_TABLE " is not in this network namespace");
 	else if (!facts->answers && rules->ours)
-		add(r, BAD, "table",
-		    text("table inet " PH_TABLE " is in force, but not by the daemon asked: another "
-			 "instance runs in this network namespace, with another runtime directory"),
-		    text("pgrep -a pinholed; pinholectl -r DIRECTORY doctor"));
+		add(r, BAD, "table", "pgrep -a pinholed; pinholectl -r DIRECTORY doctor",
+		    "table inet " PH_TABLE " is in force, but not by the daemon asked: another "
+		    "instance runs in this network namespace, with another runtime directory");
 	else if (rules->ours)
-		add(r, GOOD, "table", text("table inet " PH_TABLE " is in force"), NULL);
+		add(r, GOOD, "table", NULL, "table inet " PH_TABLE " is in force");
 }
 
 static void check_firewall(struct report *r, const struct facts *facts)
@@ -308,27 +326,28 @@ static void check_firewall(struct report *r, const struct facts *facts)
 		break;
 	case -EPERM:
 	case -EACCES:
-		add(r, BAD, "nf_tables", text("the firewall cannot be read without CAP_NET_ADMIN"),
-		    text("sudo pinholectl doctor"));
+		add(r, BAD, "nf_tables", "sudo pinholectl doctor",
+		    "the firewall cannot be read without CAP_NET_ADMIN");
 		return;
 	case -EINTR:
-		add(r, BAD, "nf_tables", text("the firewall changes faster than it can be read"),
-		    text("try again"));
+		add(r, BAD, "nf_tables", "try again",
+		    "the firewall changes faster than it can be read");
 		return;
 	default:
-		add(r, BAD, "nf_tables", text("nf_tables cannot be reached: %s", strerror(-ret)),
-		    text("modprobe nf_tables"));
+		add(r, BAD, "nf_tables", "modprobe nf_tables", "nf_tables cannot be reached: %s",
+		    strerror(-ret));
 		return;
 	}
-	add(r, GOOD, "nf_tables", text("nf_tables can be read"), NULL);
+	add(r, GOOD, "nf_tables", NULL, "nf_tables can be read");
 	check_table(r, facts, &rules);
 	for (size_t i = 0; i < rules.n_chains; i++)
 		check_chain(r, facts, &rules.chains[i]);
 	if (!rules.n_chains)
-		add(r, NOTE, "firewall",
-		    text("no nftables chain filters input, forward or output: everything is let in, "
-			 "with or without pinholed"), NULL);
-	check_rules(r, facts, &rules);
+		add(r, NOTE, "firewall", NULL,
+		    "no nftables chain filters input, forward or output: everything is let in, "
+		    "with or without pinholed");
+	check_mark_writers(r, facts, &rules);
+	check_helper_rules(r, &rules);
 	ruleset_free(&rules);
 }
 

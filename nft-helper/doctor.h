@@ -11,8 +11,8 @@
 
 /*
  * Makes all checks and returns {"ok": bool, "checks": [{"check", "level": "good|note|bad", "text",
- * "fix": string|null}, ...]}; "ok" is false when one is bad. config stands in for a daemon that does
- * not answer on `socket`. NULL when memory is out.
+ * "fix": string|null}, ...]}; "ok" is false when one is bad. config stands in for a daemon that
+ * does not answer on `socket`. NULL when memory is out.
  */
 json_t *doctor_examine(const char *socket, const struct config *config);
 

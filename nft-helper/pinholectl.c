@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * pinholectl: one table of commands. Each asks the daemon or, for replay, check-config and doctor,
- * finds out by itself; what it learns is printed as a table or, with --json, as it came. Exit status
- * 0: done; 1: no; 2: wrong usage.
+ * finds out by itself; what it learns is printed as a table or, with --json, as it came. Exit
+ * status 0: done; 1: no; 2: wrong usage.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -42,7 +42,7 @@ struct command {
 	bool takes_config;
 };
 
-/* --- saying no --------------------------------------------------------------------------------- */
+/* --- saying no ----------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 1, 2))) static int no(const char *fmt, ...)
 {
@@ -86,7 +86,7 @@ static bool parse_number(const char *word, uint32_t max, uint32_t *out)
 	return cursor_decimal(&c, max, out) && c.left == 0 && *out > 0;
 }
 
-/* --- asking the daemon ------------------------------------------------------------------------- */
+/* --- asking the daemon --------------------------------------------------------------------- */
 
 static void print_json(const json_t *object)
 {
@@ -99,7 +99,8 @@ static int no_daemon(const struct call *call, int ret)
 	switch (ret) {
 	case -ENOENT:
 	case -ECONNREFUSED:
-		return no("no daemon answers on %s: is pinholed running? (systemctl status pinholed)",
+		return no(
+		    "no daemon answers on %s: is pinholed running? (systemctl status pinholed)",
 		    call->socket);
 	case -EACCES:
 	case -EPERM:
@@ -167,7 +168,7 @@ static json_t *ask_all(const struct call *call, json_t *request, int *status)
 	return NULL;
 }
 
-/* --- lists ------------------------------------------------------------------------------------- */
+/* --- lists --------------------------------------------------------------------------------- */
 
 /* {"key":[ item, item ... ]}, printed as it comes: there may be many. */
 struct json_list {
@@ -232,7 +233,7 @@ static int run_sessions(const struct call *call)
 	    json_pack("{ss}", "cmd", "sessions"));
 }
 
-/* --- single objects ---------------------------------------------------------------------------- */
+/* --- single objects ------------------------------------------------------------------------ */
 
 static int run_show(const struct call *call)
 {
@@ -277,8 +278,8 @@ static int run_why(const struct call *call)
 			return wrong_usage(call->command, "no address:", first);
 		if (!parse_number(call->argv[1], UINT16_MAX, &number))
 			return wrong_usage(call->command, "no port:", call->argv[1]);
-		request = json_pack("{ss ss sI}", "cmd", "why", "addr", first, "port",
-		    (json_int_t)number);
+		request = json_pack(
+		    "{ss ss sI}", "cmd", "why", "addr", first, "port", (json_int_t)number);
 	}
 	items = ask_all(call, request, &status);
 	if (!items)
@@ -289,8 +290,7 @@ static int run_why(const struct call *call)
 		print_json(object);
 		json_decref(object);
 	} else {
-		json_array_foreach(items, i, item)
-			show_why(item);
+		json_array_foreach(items, i, item) show_why(item);
 	}
 	json_decref(items);
 	return DONE;
@@ -341,7 +341,7 @@ static int run_close(const struct call *call)
 	return DONE;
 }
 
-/* --- events ------------------------------------------------------------------------------------ */
+/* --- events -------------------------------------------------------------------------------- */
 
 struct watch_output {
 	bool json, begun;
@@ -423,7 +423,8 @@ static int run_replay(const struct call *call)
 	capture_close(file);
 	(void)fflush(stdout);
 	(void)fprintf(stderr,
-	    "%u frames, %u packets, %u fragments, %u malformed; %llu sessions; pinholes: %llu opened, "
+	    "%u frames, %u packets, %u fragments, %u malformed; %llu sessions; pinholes: %llu "
+	    "opened, "
 	    "%llu bound, %llu closed, %llu refused\n",
 	    sum.frames, sum.packets, sum.fragments, sum.malformed,
 	    (unsigned long long)sum.engine.sessions, (unsigned long long)output.opened,
@@ -432,7 +433,7 @@ static int run_replay(const struct call *call)
 	return ret < 0 ? no("%s: %s", call->argv[0], error) : DONE;
 }
 
-/* --- checks ------------------------------------------------------------------------------------ */
+/* --- checks -------------------------------------------------------------------------------- */
 
 static int run_check_config(const struct call *call)
 {
@@ -475,55 +476,118 @@ static int run_doctor(const struct call *call)
 	return ok ? DONE : NO;
 }
 
-/* --- the command line -------------------------------------------------------------------------- */
+/* --- the command line ---------------------------------------------------------------------- */
 
 static const struct command commands[] = {
-	{ "list", run_list, "", "the pinholes that are open or in use",
-	    "One line a pinhole. SOURCE port * is any port; EXPIRES - is a pinhole that lives as long\n"
-	    "as its flow or session. --json: one object, {\"pinholes\": [...]}.\n",
-	    .max_args = 0 },
-	{ "sessions", run_sessions, "", "the control sessions that are followed",
-	    "One line a session. \"resumed\": its beginning was not seen; \"encrypted\": it went to TLS.\n"
-	    "--json: one object, {\"sessions\": [...]}.\n",
-	    .max_args = 0 },
-	{ "show", run_show, "ID", "everything about one pinhole",
-	    "ID is that of `pinholectl list`. --json: one object, {\"pinhole\": ..., \"session\": ...};\n"
-	    "session is null when it has ended.\n",
-	    .min_args = 1, .max_args = 1 },
-	{ "why", run_why, "ID | ADDRESS PORT", "why a pinhole, or the way to an address, is open",
-	    "Says which session announced it, with which line, when, and how long it will last.\n"
-	    "ADDRESS PORT is the destination of the admitted flow. --json: one object,\n"
-	    "{\"pinholes\": [...]}. Exit status 1 when nothing is open there.\n",
-	    .min_args = 1, .max_args = 2 },
-	{ "watch", run_watch, "", "what is opened, used, closed and refused, as it happens",
-	    "Until interrupted. --json: one object a line, in the form of `replay --json` without\n"
-	    "\"frame\"; {\"lost\": N} where this program was too slow to read N events.\n",
-	    .max_args = 0 },
-	{ "close", run_close, "ID", "close a pinhole (root)",
-	    "Closes it in the kernel at once and ends the flow that uses it.\n",
-	    .min_args = 1, .max_args = 1 },
-	{ "stats", run_stats, "", "counters of the daemon",
-	    "Since its start; reasons that have not occurred are only shown with --json (one object).\n",
-	    .max_args = 0 },
-	{ "status", run_status, "", "what the daemon is and how it works here",
-	    "Its version, the way of admission and of capture, and what the kernel gave it.\n"
-	    "--json: one object.\n",
-	    .max_args = 0 },
-	{ "doctor", run_doctor, "[--config FILE]", "look for what keeps pinholed from working",
-	    "Checks the kernel, the daemon and the firewall in force, and says what to do. Without a\n"
-	    "daemon, FILE or the installed configuration says what to look for. Exit status 1 when\n"
-	    "something is wrong. --json: one object, {\"ok\": ..., \"checks\": [...]}.\n",
-	    .max_args = 0, .takes_config = true },
-	{ "check-config", run_check_config, "[FILE]", "read a configuration file and complain",
-	    "FILE is " PH_CONF_FILE " when it is not given. Needs no daemon.\n",
-	    .max_args = 1 },
-	{ "replay", run_replay, "[--config FILE] FILE", "what would happen to the packets of a capture",
-	    "FILE is a pcap or pcapng file, or - for standard input. Needs neither root nor a daemon.\n"
-	    "--json: one object a line:\n"
-	    "  {\"time\",\"frame\",\"event\":\"open|bind|close|refuse\",\"service\",\"proto\",\"src\",\"sport\",\n"
-	    "   \"dst\",\"dport\",\"reason\",\"session\":{\"proto\",\"src\",\"sport\",\"dst\",\"dport\"}}\n"
-	    "A summary goes to standard error.\n",
-	    .min_args = 1, .max_args = 1, .takes_config = true },
+	{
+	    .name = "list",
+	    .run = run_list,
+	    .usage = "",
+	    .summary = "the pinholes that are open or in use",
+	    .help = "One line a pinhole. A source port * is any port; EXPIRES is - where a\n"
+		    "pinhole lives as long as its flow or session.\n"
+		    "--json: one object, {\"pinholes\": [...]}.\n",
+	},
+	{
+	    .name = "sessions",
+	    .run = run_sessions,
+	    .usage = "",
+	    .summary = "the control sessions that are followed",
+	    .help = "One line a session. \"resumed\": it went on from before a restart;\n"
+		    "\"encrypted\": it went to TLS.\n"
+		    "--json: one object, {\"sessions\": [...]}.\n",
+	},
+	{
+	    .name = "show",
+	    .run = run_show,
+	    .usage = "ID",
+	    .summary = "everything about one pinhole",
+	    .help = "ID is that of `pinholectl list`.\n"
+		    "--json: one object, {\"pinhole\": ..., \"session\": ...}; the session is\n"
+		    "null when it has ended.\n",
+	    .min_args = 1,
+	    .max_args = 1,
+	},
+	{
+	    .name = "why",
+	    .run = run_why,
+	    .usage = "ID | ADDRESS PORT",
+	    .summary = "why a pinhole, or the way to an address, is open",
+	    .help = "Says which session announced it, with which line, when, and how long it\n"
+		    "will last. ADDRESS PORT is the destination of the admitted flow.\n"
+		    "--json: one object, {\"pinholes\": [...]}.\n"
+		    "Exit status 1 when nothing is open there.\n",
+	    .min_args = 1,
+	    .max_args = 2,
+	},
+	{
+	    .name = "watch",
+	    .run = run_watch,
+	    .usage = "",
+	    .summary = "what is opened, used, closed and refused, as it happens",
+	    .help = "Until interrupted.\n"
+		    "--json: one object a line, as of `replay --json` without \"frame\";\n"
+		    "{\"lost\": N} where events came faster than they were read.\n",
+	},
+	{
+	    .name = "close",
+	    .run = run_close,
+	    .usage = "ID",
+	    .summary = "close a pinhole (root)",
+	    .help = "Closes it in the kernel at once and ends the flow that uses it.\n",
+	    .min_args = 1,
+	    .max_args = 1,
+	},
+	{
+	    .name = "stats",
+	    .run = run_stats,
+	    .usage = "",
+	    .summary = "counters of the daemon",
+	    .help = "Since its start. Reasons that have not occurred are only shown with\n"
+		    "--json: one object.\n",
+	},
+	{
+	    .name = "status",
+	    .run = run_status,
+	    .usage = "",
+	    .summary = "what the daemon is and how it works here",
+	    .help = "Its version, the way of admission and of capture, and what the kernel\n"
+		    "gave it. --json: one object.\n",
+	},
+	{
+	    .name = "doctor",
+	    .run = run_doctor,
+	    .usage = "[--config FILE]",
+	    .summary = "look for what keeps pinholed from working",
+	    .help = "Checks the kernel, the daemon and the firewall in force, and says what\n"
+		    "to do. Without a daemon, FILE or the installed configuration says what\n"
+		    "to look for. Exit status 1 when something is wrong.\n"
+		    "--json: one object, {\"ok\": ..., \"checks\": [...]}.\n",
+	    .takes_config = true,
+	},
+	{
+	    .name = "check-config",
+	    .run = run_check_config,
+	    .usage = "[FILE]",
+	    .summary = "read a configuration file and complain",
+	    .help = "FILE is " PH_CONF_FILE " when it is not given.\n"
+		    "Needs no daemon. --json: one object, {\"file\", \"ok\", \"error\"}.\n",
+	    .max_args = 1,
+	},
+	{
+	    .name = "replay",
+	    .run = run_replay,
+	    .usage = "[--config FILE] FILE",
+	    .summary = "what would happen to the packets of a capture",
+	    .help = "FILE is a pcap or pcapng file, or - for standard input. Needs neither\n"
+		    "root nor a daemon. A summary goes to standard error.\n"
+		    "--json: one object a line, with the keys time, frame, event (open, bind,\n"
+		    "close or refuse), service, proto, src, sport, dst, dport, reason, and\n"
+		    "session with proto, src, sport, dst, dport.\n",
+	    .min_args = 1,
+	    .max_args = 1,
+	    .takes_config = true,
+	},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -531,10 +595,10 @@ static const struct command commands[] = {
 static const char options_help[] =
     "options, before or after the command:\n"
     "  -s, --socket SOCKET   the daemon's socket\n"
-    "  -r, --runtime DIR     the daemon's runtime directory (" PH_RUNTIME_DIR ")\n"
+    "  -r, --runtime-dir DIR the daemon's runtime directory (" PH_RUNTIME_DIR ")\n"
     "      --json            objects for programs instead of tables for people\n"
     "  -h, --help            this, or with a command, about the command\n"
-    "      --version\n"
+    "  -V, --version\n"
     "exit status: 0 done; 1 no (not found, refused, something is wrong); 2 wrong usage\n";
 
 static void print_help(const struct command *c)
@@ -558,15 +622,15 @@ static const struct command *command_of(const char *word)
 	return NULL;
 }
 
-enum { OPT_JSON = 256, OPT_VERSION, OPT_CONFIG };
+enum { OPT_JSON = 256, OPT_CONFIG };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, 's' },
-	{ "runtime", required_argument, NULL, 'r' },
+	{ "runtime-dir", required_argument, NULL, 'r' },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "config", required_argument, NULL, OPT_CONFIG },
 	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, OPT_VERSION },
+	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -603,7 +667,7 @@ int main(int argc, char **argv)
 	int opt, status;
 
 	/* GNU getopt_long() finds options behind the command, too. */
-	while ((opt = getopt_long(argc, argv, ":s:r:h", long_options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, ":s:r:hV", long_options, NULL)) != -1) {
 		switch (opt) {
 		case 's':
 			socket = optarg;
@@ -620,7 +684,7 @@ int main(int argc, char **argv)
 		case 'h':
 			help = true;
 			break;
-		case OPT_VERSION:
+		case 'V':
 			(void)puts("pinholectl " PH_VERSION);
 			return DONE;
 		default:

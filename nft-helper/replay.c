@@ -59,28 +59,6 @@ static bool begins(const struct packet *p)
 	return p->tuple.l4proto == L4_UDP || (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
-/*
- * A packet of no session. Bare ACKs, FINs and RSTs are what is left of one that has ended, so the
- * middle of a session is recognised by its payload (or a SYN+ACK whose SYN was not captured).
- */
-static bool control_by_port(
-    const struct replay *r, const struct packet *p, enum ph_service *service, enum dir *dir)
-{
-	const struct policy *policy = engine_policy(r->engine);
-
-	*dir = DIR_ORIGINAL;
-	*service = policy_service_of(policy, p->tuple.dport);
-	if (*service == PH_SVC_NONE) {
-		*dir = DIR_REPLY;
-		*service = policy_service_of(policy, p->tuple.sport);
-	}
-	if (*service == PH_SVC_NONE)
-		return false;
-	if (*dir == DIR_ORIGINAL && begins(p))
-		return true;
-	return p->payload.left || p->cut || (p->tcp_flags & TCP_SYN);
-}
-
 static bool classify(const struct replay *r, const struct packet *p, struct event *ev)
 {
 	switch (engine_match(r->engine, &p->tuple, &ev->service, &ev->dir)) {
@@ -96,8 +74,11 @@ static bool classify(const struct replay *r, const struct packet *p, struct even
 	case MATCH_NONE:
 		break;
 	}
+	/* A session begins with its first packet; the middle of an unknown one is nobody's. */
 	ev->kind = EV_PACKET;
-	return control_by_port(r, p, &ev->service, &ev->dir);
+	ev->dir = DIR_ORIGINAL;
+	ev->service = policy_service_of(engine_policy(r->engine), p->tuple.dport);
+	return ev->service != PH_SVC_NONE && begins(p);
 }
 
 static void replay_packet(

@@ -28,15 +28,21 @@
 #include <linux/netfilter/x_tables.h>
 #include <linux/netfilter/xt_NFQUEUE.h>
 
-#define MESSAGE_MAX     8192u /* more than any message here comes to */
-#define LOOPBACK        1u    /* ifindex of lo, in every network namespace */
-#define SEEN_TIMEOUT    25000u /* ms; below nf_conntrack_udp_timeout, so that it never outlives a flow */
+#define MESSAGE_MAX     8192u  /* more than any message here comes to */
+#define LOOPBACK        1u     /* ifindex of lo, in every network namespace */
+#define SEEN_TIMEOUT    25000u /* ms; no flow ends before it: nf_conntrack_udp_timeout is 30 s */
 #define SEEN_SIZE       65535u
 #define HEADERS_SNAPLEN 128u /* IPv6 with some extensions and TCP with all options */
 #define WEEK            (7ull * 24 * 60 * 60)
 
 enum { USE_TCP = 1, USE_UDP = 2 };
 
+/*
+ * One hash set a service and family, and for FTP an interval set beside it: what is for more than
+ * one flow, or more than one port, is there (FTPS), and what is for one flow stays in the hash set,
+ * whose elements may then be limited. RPC and BFD open for many flows only, so their sets have no
+ * limit; TFTP and rsh never do.
+ */
 static const struct service_rules {
 	const char *name;
 	uint8_t control; /* transports of its control flows; 0: not captured here */
@@ -54,7 +60,8 @@ static const struct service_rules {
 _Static_assert(sizeof(service_rules) / sizeof(service_rules[0]) == PH_SVC_MAX, "one per service");
 
 #define EACH_SERVICE(svc)                                                                          \
-	for (enum ph_service svc = PH_SVC_NONE + 1; svc < PH_SVC_MAX; svc = (enum ph_service)(svc + 1))
+	for (enum ph_service svc = PH_SVC_NONE + 1; svc < PH_SVC_MAX;                              \
+	     svc = (enum ph_service)(svc + 1))
 
 static const enum family families[] = { FAMILY_IPV4, FAMILY_IPV6 };
 
@@ -75,7 +82,7 @@ bool rules_one_flow(enum ph_service svc)
 	return service_rules[svc].one_flow;
 }
 
-/* --- batches ------------------------------------------------------------------------------------ */
+/* --- batches ---------------------------------------------------------------------------------- */
 
 static void *grown(void *old, size_t *room, size_t want, size_t each)
 {
@@ -151,7 +158,7 @@ static void message_end(struct batch *b, const struct nlmsghdr *nlh, unsigned in
 	batch_add(b, nlh->nlmsg_len, tag, 0); /* libnftnl pads to the alignment */
 }
 
-/* --- rules -------------------------------------------------------------------------------------- */
+/* --- rules ------------------------------------------------------------------------------------ */
 
 struct rule {
 	struct batch *batch;
@@ -239,7 +246,7 @@ static void load_payload(
 	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_DREG, reg);
 }
 
-static void bitwise(struct rule *r, const void *mask, const void *xor, uint32_t len)
+static void bitwise(struct rule *r, const void *mask, const void *flip, uint32_t len)
 {
 	struct nftnl_expr *e = rule_expr(r, "bitwise");
 
@@ -249,7 +256,7 @@ static void bitwise(struct rule *r, const void *mask, const void *xor, uint32_t 
 	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_LEN, len);
 	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_MASK, mask, len);
-	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_XOR, xor, len);
+	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_XOR, flip, len);
 }
 
 static void mask_u8(struct rule *r, uint8_t mask)
@@ -475,7 +482,7 @@ static void rule_verdict(struct rule *r, int code, const char *chain)
 	rule_end(r);
 }
 
-/* --- sets --------------------------------------------------------------------------------------- */
+/* --- sets ------------------------------------------------------------------------------------- */
 
 /* nft's own numbers of its data types (datatype.h) and byte orders (they are part of its ABI). */
 enum { TYPE_IPADDR = 7, TYPE_IP6ADDR = 8, TYPE_INET_PROTOCOL = 12, TYPE_INET_SERVICE = 13 };
@@ -605,8 +612,8 @@ static void seen_set(struct batch *b, uint32_t id, enum family family)
 	struct nftnl_set *s;
 
 	type = concatenated(concatenated(type, TYPE_INET_SERVICE), TYPE_INET_SERVICE);
-	s = set_new(b, family == FAMILY_IPV4 ? "seen4" : "seen6", id, NFT_SET_TIMEOUT | NFT_SET_EVAL,
-	    type, 2u * address_len(family) + 8);
+	s = set_new(b, family == FAMILY_IPV4 ? "seen4" : "seen6", id,
+	    NFT_SET_TIMEOUT | NFT_SET_EVAL, type, 2u * address_len(family) + 8);
 	if (!s)
 		return;
 	nftnl_set_set_u64(s, NFTNL_SET_TIMEOUT, SEEN_TIMEOUT);
@@ -679,7 +686,7 @@ static void vmap_end(struct vmap *m)
 	nftnl_set_free(m->set);
 }
 
-/* --- chains ------------------------------------------------------------------------------------- */
+/* --- chains ----------------------------------------------------------------------------------- */
 
 #define CHAINS_MAX 64
 #define CHAIN_NAME 32
@@ -696,8 +703,8 @@ struct chains {
 	unsigned int n;
 };
 
-static void chain_want(struct chains *c, const char *stem, const char *suffix, uint32_t hook,
-    int32_t priority)
+static void chain_want(
+    struct chains *c, const char *stem, const char *suffix, uint32_t hook, int32_t priority)
 {
 	struct chain *new = &c->chain[c->n++];
 
@@ -709,8 +716,8 @@ static void chain_want(struct chains *c, const char *stem, const char *suffix, u
 static bool uses(const struct plan *p, uint8_t transport)
 {
 	EACH_SERVICE(svc)
-		if (p->sets & 1u << svc && service_rules[svc].flows & transport)
-			return true;
+	if (p->sets & 1u << svc && service_rules[svc].flows & transport)
+		return true;
 	return false;
 }
 
@@ -743,7 +750,8 @@ static void chains_of(struct chains *c, const struct plan *p)
 		chain_want(c, stem, "_udp", NO_HOOK, 0);
 	chain_want(c, stem, "_prerouting", NF_INET_PRE_ROUTING, admit_priority);
 	chain_want(c, stem, "_output", NF_INET_LOCAL_OUT, admit_priority);
-	EACH_SERVICE(svc) {
+	EACH_SERVICE(svc)
+	{
 		const char *name = service_rules[svc].name;
 
 		if (!watched(p, svc))
@@ -794,7 +802,7 @@ static void chain_write(struct batch *b, uint16_t type, const struct chain *c)
 	nftnl_chain_free(nl);
 }
 
-/* --- the parts of the table ---------------------------------------------------------------------- */
+/* --- the parts of the table ------------------------------------------------------------------- */
 
 static uint32_t pinhole_mark(const struct plan *p, enum ph_service svc)
 {
@@ -849,7 +857,8 @@ static void pinhole_rules(
 	char chain[CHAIN_NAME];
 
 	(void)snprintf(chain, sizeof(chain), "%s%s", admit_stem(p), suffix);
-	EACH_SERVICE(svc) {
+	EACH_SERVICE(svc)
+	{
 		if (!(p->sets & 1u << svc) || !(service_rules[svc].flows & transport))
 			continue;
 		for (unsigned int i = 0; i < 2; i++) {
@@ -929,7 +938,8 @@ static void watch_rules(struct batch *b, const struct plan *p, const char *chain
 
 	if_new(&r);
 	rule_verdict(&r, NFT_JUMP, "watch_new");
-	EACH_SERVICE(svc) {
+	EACH_SERVICE(svc)
+	{
 		uint32_t control = control_mark(p, svc), pinhole = pinhole_mark(p, svc);
 		char name[CHAIN_NAME];
 
@@ -987,11 +997,12 @@ static bool port_counts(const struct policy *policy, enum ph_service svc, unsign
 static void watch_new_rule(struct batch *b, const struct plan *p, uint32_t id)
 {
 	const struct policy *policy = &p->setup.policy;
-	struct vmap m = vmap_begin(
-	    b, id, concatenated(TYPE_INET_PROTOCOL, TYPE_INET_SERVICE), 8, ORDER_MIXED);
+	struct vmap m =
+	    vmap_begin(b, id, concatenated(TYPE_INET_PROTOCOL, TYPE_INET_SERVICE), 8, ORDER_MIXED);
 	struct rule r;
 
-	EACH_SERVICE(svc) {
+	EACH_SERVICE(svc)
+	{
 		const struct service_policy *s = &policy->service[svc];
 
 		for (unsigned int i = 0; watched(p, svc) && i < s->n_ports; i++)
@@ -1168,7 +1179,7 @@ static void seen_rules(struct batch *b)
 	}
 }
 
-/* --- the whole ----------------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static void table_message(struct batch *b, uint16_t type, uint32_t flags)
 {
@@ -1279,7 +1290,8 @@ static void write_sets(struct batch *b, const struct plan *from, struct plan *to
 	to->sets = from ? from->sets : 0;
 	to->limited = from ? from->limited : 0;
 	to->seen = from ? from->seen : false;
-	EACH_SERVICE(svc) {
+	EACH_SERVICE(svc)
+	{
 		const struct service_rules *s = &service_rules[svc];
 		bool limit = to->features & FEATURE_ONE_SHOT && s->one_flow && !related;
 
@@ -1314,8 +1326,8 @@ void rules_write(struct batch *b, const struct plan *from, struct plan *to)
 		/* An orphan goes; another instance's table makes the first message fail. */
 		table_message(b, NFT_MSG_NEWTABLE, 0);
 		table_message(b, NFT_MSG_DELTABLE, 0);
-		table_message(b, NFT_MSG_NEWTABLE,
-		    to->features & FEATURE_OWNER ? NFT_TABLE_F_OWNER : 0);
+		table_message(
+		    b, NFT_MSG_NEWTABLE, to->features & FEATURE_OWNER ? NFT_TABLE_F_OWNER : 0);
 		nat_counter(b);
 	}
 	write_sets(b, from, to, &id);
@@ -1340,7 +1352,8 @@ void rules_write(struct batch *b, const struct plan *from, struct plan *to)
 		admit_rules(b, "admit_prerouting", NFT_META_IIF);
 		admit_rules(b, "admit_output", NFT_META_OIF);
 	}
-	EACH_SERVICE(svc) {
+	EACH_SERVICE(svc)
+	{
 		if (!watched(to, svc))
 			continue;
 		begin_rules(b, to, svc);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The text of our table: which sets, chains and rules stand in it for a policy and a kernel, written
- * as the messages of one nf_tables transaction. Private to table.c; rules.c and table.c together are
- * the only users of libnftnl. Nothing here talks to the kernel.
+ * The text of our table: which sets, chains and rules stand in it for a policy and a kernel,
+ * written as the messages of one nf_tables transaction. Private to table.c; rules.c and table.c
+ * together are the only users of libnftnl. Nothing here talks to the kernel.
  */
 #ifndef RULES_H
 #define RULES_H

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A packet of which only `ct state`, `ct mark` and the layer 4 protocol are known is led through each
- * base chain: registers hold a number or are unknown, a condition holds, fails, or depends. Beside
- * nft's own expressions the ones that iptables-nft writes (xt matches and targets) are understood.
- * The second user of libnftnl; it never writes.
+ * A packet of which only `ct state`, `ct mark` and the layer 4 protocol are known is led through
+ * each base chain: registers hold a number or are unknown, a condition holds, fails, or depends.
+ * Beside nft's own expressions the ones that iptables-nft writes (xt matches and targets) are
+ * understood. The second user of libnftnl; it never writes.
  */
 #include "ruleset.h"
 
@@ -27,13 +27,13 @@
 #include <time.h>
 #include "pinhole/abi.h"
 
-#define ATTEMPTS    5
-#define DEPTH_MAX   16    /* of jumps; the kernel's own limit */
-#define RULES_MAX   50000 /* looked at for one answer: chains that jump to each other multiply */
-#define REGISTERS   20    /* NFT_REG32_00 to _15, in 32-bit places, and room behind them */
-#define OBJECT_TYPE_HELPER 3 /* NFT_OBJECT_CT_HELPER */
+#define ATTEMPTS           5
+#define DEPTH_MAX          16 /* of jumps; the kernel's own limit */
+#define RULES_MAX          50000 /* looked at for one answer: chains that jump to each other multiply */
+#define REGISTERS          20 /* NFT_REG32_00 to _15, in 32-bit places, and room behind them */
+#define OBJECT_TYPE_HELPER 3  /* NFT_OBJECT_CT_HELPER */
 
-/* --- what the kernel says ---------------------------------------------------------------------- */
+/* --- what the kernel says ------------------------------------------------------------------ */
 
 struct list {
 	void **item;
@@ -226,11 +226,11 @@ static int snapshot_take(struct mnl_socket *nl, struct snapshot *s)
 	return 0;
 }
 
-/* --- conditions -------------------------------------------------------------------------------- */
+/* --- conditions ---------------------------------------------------------------------------- */
 
 enum truth { FAILS, DEPENDS, HOLDS };
 
-enum origin { FROM_ELSEWHERE, FROM_STATE, FROM_MARK };
+enum origin { FROM_ELSEWHERE = 0, FROM_STATE = 1, FROM_MARK = 2 };
 
 struct reg {
 	bool known;
@@ -243,7 +243,7 @@ struct reg {
 struct walk {
 	const struct snapshot *snapshot;
 	uint32_t state, mark;
-	enum origin about; /* what the question is about: only such rules make it "depend" */
+	unsigned int about; /* enum origin: what the question is about; only such rules "depend" */
 	unsigned int rules;
 	bool sometimes; /* a rule about it accepts under further conditions */
 };
@@ -297,7 +297,7 @@ static void condition(const struct walk *w, struct step *s, enum truth truth, en
 {
 	if (truth < s->truth)
 		s->truth = truth;
-	if (truth != FAILS && origin == w->about)
+	if (truth != FAILS && (origin & w->about))
 		s->about = true;
 }
 
@@ -440,12 +440,11 @@ static void take_verdict(struct step *s, uint32_t verdict, const char *chain)
 	s->chain = chain;
 }
 
-static void step_lookup(const struct walk *w, struct step *s, const struct nftnl_rule *rule,
-    const struct nftnl_expr *e)
+static void step_lookup(
+    const struct walk *w, struct step *s, const struct nftnl_rule *rule, const struct nftnl_expr *e)
 {
 	const struct reg *r = reg_of(s, get_u32(e, NFTNL_EXPR_LOOKUP_SREG));
-	const struct nftnl_set *set =
-	    set_of(w, rule, nftnl_expr_get_str(e, NFTNL_EXPR_LOOKUP_SET));
+	const struct nftnl_set *set = set_of(w, rule, nftnl_expr_get_str(e, NFTNL_EXPR_LOOKUP_SET));
 	bool inverted = get_u32(e, NFTNL_EXPR_LOOKUP_FLAGS) & NFT_LOOKUP_F_INV;
 	bool map = nftnl_expr_is_set(e, NFTNL_EXPR_LOOKUP_DREG);
 	bool verdicts = map && get_u32(e, NFTNL_EXPR_LOOKUP_DREG) == NFT_REG_VERDICT;
@@ -483,7 +482,7 @@ static void step_immediate(struct step *s, const struct nftnl_expr *e)
 		(void)load(s, get_u32(e, NFTNL_EXPR_IMM_DREG));
 }
 
-/* The private data of an xt match or target, when it is at least as long as the struct asked for. */
+/* The private data of an xt match or target; false when it is shorter than `len`. */
 static bool xt_info(const struct nftnl_expr *e, uint16_t attr, void *out, size_t len)
 {
 	uint32_t have = 0;
@@ -547,8 +546,8 @@ static void step_unknown(const struct walk *w, struct step *s)
 	condition(w, s, DEPENDS, FROM_ELSEWHERE);
 }
 
-static int step_expr(struct nftnl_expr *e, struct walk *w, struct step *s,
-    const struct nftnl_rule *rule)
+static int step_expr(
+    struct nftnl_expr *e, struct walk *w, struct step *s, const struct nftnl_rule *rule)
 {
 	/* These let every packet go on. */
 	static const char *const harmless[] = { "counter", "log", "notrack", "dynset", "objref",
@@ -580,15 +579,15 @@ static int step_expr(struct nftnl_expr *e, struct walk *w, struct step *s,
 	return s->truth == FAILS ? -1 : 0;
 }
 
-/* --- chains ------------------------------------------------------------------------------------ */
+/* --- chains -------------------------------------------------------------------------------- */
 
 enum outcome { GOES_ON, ACCEPTED, DROPPED };
 
 static enum outcome walk_chain(struct walk *w, const struct nftnl_rule *from, const char *chain,
     bool sure, bool about, unsigned int depth);
 
-static bool in_chain(const struct nftnl_rule *rule, uint32_t family, const char *table,
-    const char *chain)
+static bool in_chain(
+    const struct nftnl_rule *rule, uint32_t family, const char *table, const char *chain)
 {
 	return nftnl_rule_get_u32(rule, NFTNL_RULE_FAMILY) == family &&
 	       strcmp(nftnl_rule_get_str(rule, NFTNL_RULE_TABLE), table) == 0 &&
@@ -693,7 +692,7 @@ static enum outcome walk_chain(struct walk *w, const struct nftnl_rule *from, co
 }
 
 static enum ruleset_answer ask(const struct snapshot *snapshot, const struct nftnl_chain *chain,
-    uint32_t state, uint32_t mark, enum origin about)
+    uint32_t state, uint32_t mark, unsigned int about)
 {
 	struct walk w = { .snapshot = snapshot, .state = state, .mark = mark, .about = about };
 	const char *table = nftnl_chain_get_str(chain, NFTNL_CHAIN_TABLE);
@@ -708,14 +707,14 @@ static enum ruleset_answer ask(const struct snapshot *snapshot, const struct nft
 		break;
 	}
 	if (outcome == GOES_ON)
-		outcome = nftnl_chain_get_u32(chain, NFTNL_CHAIN_POLICY) == NF_DROP ? DROPPED
-										    : ACCEPTED;
+		outcome =
+		    nftnl_chain_get_u32(chain, NFTNL_CHAIN_POLICY) == NF_DROP ? DROPPED : ACCEPTED;
 	if (outcome == ACCEPTED)
 		return RULESET_YES;
 	return w.sometimes ? RULESET_DEPENDS : RULESET_NO;
 }
 
-/* --- rules that get in the way ----------------------------------------------------------------- */
+/* --- rules that get in the way ------------------------------------------------------------- */
 
 /* Bits of the flow's mark that an iptables rule writes (xt_connmark.c: connmark_tg_shift). */
 static uint32_t xt_writes(const struct nftnl_expr *e)
@@ -740,7 +739,7 @@ static uint32_t mark_written(const struct nftnl_rule *rule)
 {
 	struct nftnl_expr_iter *iter = nftnl_expr_iter_create(rule);
 	/* Conditions do not matter here: it is enough that it may write. */
-	struct walk w = { .about = FROM_ELSEWHERE };
+	struct walk w = { .about = 0 };
 	struct step s = { .truth = HOLDS };
 	uint32_t written = 0;
 	struct nftnl_expr *e;
@@ -790,8 +789,8 @@ static bool helper_assigned(const struct nftnl_rule *rule, char *name)
 			   strcmp(nftnl_expr_get_str(e, NFTNL_EXPR_TG_NAME), "CT") == 0 &&
 			   get_u32(e, NFTNL_EXPR_TG_REV) >= 1 &&
 			   xt_info(e, NFTNL_EXPR_TG_INFO, &info, sizeof(info)) && info.helper[0]) {
-			(void)snprintf(name, RULESET_NAME, "%.*s", (int)sizeof(info.helper),
-			    info.helper);
+			(void)snprintf(
+			    name, RULESET_NAME, "%.*s", (int)sizeof(info.helper), info.helper);
 			found = true;
 		}
 	}
@@ -799,7 +798,7 @@ static bool helper_assigned(const struct nftnl_rule *rule, char *name)
 	return found;
 }
 
-/* --- the report -------------------------------------------------------------------------------- */
+/* --- the report ---------------------------------------------------------------------------- */
 
 static const char *family_word(uint32_t family)
 {
@@ -846,8 +845,8 @@ static bool owned(const struct snapshot *s, uint32_t family, const char *table)
 	return false;
 }
 
-static int report_chain(struct ruleset *out, const struct snapshot *s, const struct nftnl_chain *c,
-    uint32_t mark_mask, uint32_t mark)
+static int report_chain(
+    struct ruleset *out, const struct snapshot *s, const struct nftnl_chain *c, uint32_t mark)
 {
 	uint32_t number = nftnl_chain_get_u32(c, NFTNL_CHAIN_FAMILY);
 	const char *table = nftnl_chain_get_str(c, NFTNL_CHAIN_TABLE);
@@ -866,20 +865,21 @@ static int report_chain(struct ruleset *out, const struct snapshot *s, const str
 	chain = &grown[out->n_chains++];
 	memset(chain, 0, sizeof(*chain));
 	(void)snprintf(chain->table, sizeof(chain->table), "%s", table);
-	(void)snprintf(chain->name, sizeof(chain->name), "%s",
-	    nftnl_chain_get_str(c, NFTNL_CHAIN_NAME));
+	(void)snprintf(
+	    chain->name, sizeof(chain->name), "%s", nftnl_chain_get_str(c, NFTNL_CHAIN_NAME));
 	chain->family = family;
 	chain->hook = hook;
 	chain->drops = nftnl_chain_get_u32(c, NFTNL_CHAIN_POLICY) == NF_DROP;
 	chain->owned = owned(s, number, table);
 	/* In nf_tables the bit of a state is 1 << (ctinfo + 1). */
-	chain->related = ask(s, c, 1u << (IP_CT_RELATED + 1), mark & mark_mask, FROM_STATE);
-	chain->mark = ask(s, c, 1u << (IP_CT_NEW + 1), mark & mark_mask, FROM_MARK);
+	chain->related = ask(s, c, 1u << (IP_CT_RELATED + 1), 0, FROM_STATE);
+	chain->mark = ask(s, c, 1u << (IP_CT_NEW + 1), mark, FROM_MARK);
+	chain->both = ask(s, c, 1u << (IP_CT_RELATED + 1), mark, FROM_STATE | FROM_MARK);
 	return 0;
 }
 
-static int report_rule(struct ruleset_rule **rules, size_t *n, const struct nftnl_rule *rule,
-    const char *what)
+static int report_rule(
+    struct ruleset_rule **rules, size_t *n, const struct nftnl_rule *rule, const char *what)
 {
 	struct ruleset_rule *grown = reallocarray(*rules, *n + 1, sizeof(*grown)), *r;
 	const char *family = family_word(nftnl_rule_get_u32(rule, NFTNL_RULE_FAMILY));
@@ -889,8 +889,10 @@ static int report_rule(struct ruleset_rule **rules, size_t *n, const struct nftn
 	*rules = grown;
 	r = &grown[(*n)++];
 	memset(r, 0, sizeof(*r));
-	(void)snprintf(r->table, sizeof(r->table), "%s", nftnl_rule_get_str(rule, NFTNL_RULE_TABLE));
-	(void)snprintf(r->chain, sizeof(r->chain), "%s", nftnl_rule_get_str(rule, NFTNL_RULE_CHAIN));
+	(void)snprintf(
+	    r->table, sizeof(r->table), "%s", nftnl_rule_get_str(rule, NFTNL_RULE_TABLE));
+	(void)snprintf(
+	    r->chain, sizeof(r->chain), "%s", nftnl_rule_get_str(rule, NFTNL_RULE_CHAIN));
 	(void)snprintf(r->what, sizeof(r->what), "%s", what);
 	r->family = family ? family : "?";
 	r->handle = nftnl_rule_get_u64(rule, NFTNL_RULE_HANDLE);
@@ -906,7 +908,7 @@ static int report(struct ruleset *out, const struct snapshot *s, uint32_t mark_m
 		out->ours |= ours(nftnl_table_get_u32(s->tables.item[i], NFTNL_TABLE_FAMILY),
 		    nftnl_table_get_str(s->tables.item[i], NFTNL_TABLE_NAME));
 	for (size_t i = 0; i < s->chains.n && ret == 0; i++)
-		ret = report_chain(out, s, s->chains.item[i], mark_mask, mark);
+		ret = report_chain(out, s, s->chains.item[i], mark & mark_mask);
 	for (size_t i = 0; i < s->rules.n && ret == 0; i++) {
 		const struct nftnl_rule *rule = s->rules.item[i];
 

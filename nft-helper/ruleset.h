@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The nftables rule set in force, as far as pinholed depends on it: would a packet that belongs to a
- * pinhole get through? Beside table.c and rules.c this is the second user of libnftnl, and it only
- * reads. Everything that it does not understand counts as "depends".
+ * The nftables rule set in force, as far as pinholed depends on it: would a packet that belongs to
+ * a pinhole get through? Beside table.c and rules.c this is the second user of libnftnl, and it
+ * only reads. Everything that it does not understand counts as "depends".
  */
 #ifndef RULESET_H
 #define RULESET_H
@@ -25,8 +25,10 @@ struct ruleset_chain {
 	const char *family, *hook; /* as nft writes them */
 	bool drops;                /* its policy */
 	bool owned;                /* the table belongs to a process: nobody else can add to it */
-	enum ruleset_answer related; /* a TCP SYN that is `ct state related` */
-	enum ruleset_answer mark;    /* one that is `new` and carries our mark */
+	/* A TCP SYN that is ... */
+	enum ruleset_answer related; /* `ct state related` */
+	enum ruleset_answer mark;    /* `new`, and carries our mark */
+	enum ruleset_answer both;    /* `related`, and carries our mark */
 };
 
 /* A rule, by the chain it stands in. */
@@ -49,8 +51,8 @@ struct ruleset {
 
 /*
  * Fills *out for packets of pinholes that carry `mark` within mark_mask. -EPERM without
- * CAP_NET_ADMIN; -EPROTONOSUPPORT or the like when the kernel has no nf_tables; -EINTR when the rule
- * set did not stop changing; other -errno. Then *out is empty.
+ * CAP_NET_ADMIN; -EPROTONOSUPPORT or the like when the kernel has no nf_tables; -EINTR when the
+ * rule set did not stop changing; other -errno. Then *out is empty.
  */
 int ruleset_read(struct ruleset *out, uint32_t mark_mask, uint32_t mark);
 void ruleset_free(struct ruleset *r);

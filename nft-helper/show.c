@@ -29,7 +29,7 @@ struct show_table {
 	size_t n_cells, room;
 };
 
-/* --- values ------------------------------------------------------------------------------------ */
+/* --- values -------------------------------------------------------------------------------- */
 
 static void clean(char *text)
 {
@@ -87,8 +87,8 @@ static void cell_duration(const json_t *item, const char *key, char *text)
 	else if (s < 86400)
 		(void)snprintf(text, CELL, "%dh%02dm", (int)(s / 3600), (int)(s / 60 % 60));
 	else
-		(void)snprintf(text, CELL, "%lldd%02dh", (long long)(s / 86400),
-		    (int)(s / 3600 % 24));
+		(void)snprintf(
+		    text, CELL, "%lldd%02dh", (long long)(s / 86400), (int)(s / 3600 % 24));
 }
 
 /* "10.0.0.2:40000", "[2001:db8::2]:32768-60999", "10.0.0.1:*" */
@@ -101,8 +101,8 @@ static void endpoint(const json_t *flow, const char *addr_key, const char *port_
 
 	if (port && !json_is_null(port))
 		value_text(port, number);
-	(void)snprintf(text, CELL, "%s%.50s%s:%.12s", v6 ? "[" : "", addr ? addr : "-", v6 ? "]" : "",
-	    number);
+	(void)snprintf(
+	    text, CELL, "%s%.50s%s:%.12s", v6 ? "[" : "", addr ? addr : "-", v6 ? "]" : "", number);
 	clean(text);
 }
 
@@ -136,8 +136,11 @@ static void cell_condition(const json_t *item, const char *key, char *text)
 	bool encrypted = json_is_true(json_object_get(item, "encrypted"));
 
 	(void)key;
-	(void)snprintf(text, CELL, "%s%s%s", resumed ? "resumed" : "",
-	    resumed && encrypted ? "," : "", encrypted ? "encrypted" : resumed ? "" : "clear");
+	if (!resumed && !encrypted)
+		(void)snprintf(text, CELL, "clear");
+	else
+		(void)snprintf(text, CELL, "%s%s%s", resumed ? "resumed" : "",
+		    resumed && encrypted ? "," : "", encrypted ? "encrypted" : "");
 }
 
 #define FLOW_TEXT (2 * CELL + 16)
@@ -157,7 +160,7 @@ static void flow_text(const json_t *flow, char *text)
 	(void)snprintf(text, FLOW_TEXT, "%.8s %s > %s", proto, src, dst);
 }
 
-/* --- tables ------------------------------------------------------------------------------------ */
+/* --- tables -------------------------------------------------------------------------------- */
 
 static struct show_table *table_of(const struct column *columns, unsigned int n)
 {
@@ -272,7 +275,7 @@ void show_table_free(struct show_table *t)
 	free(t);
 }
 
-/* --- single objects ---------------------------------------------------------------------------- */
+/* --- single objects ------------------------------------------------------------------------ */
 
 static void line(const char *name, const char *value)
 {
@@ -366,7 +369,8 @@ void show_why(const json_t *pinhole)
 	cell_duration(pinhole, "age", id);
 	(void)printf("  since    %s (%s ago)\n", flow, id);
 	(void)printf("  until    %s%s\n", until,
-	    json_is_true(json_object_get(session, "alive")) ? "" : "; the session has ended already");
+	    json_is_true(json_object_get(session, "alive")) ? ""
+							    : "; the session has ended already");
 }
 
 /* "live_sessions" is written "live sessions". */
@@ -412,10 +416,10 @@ void show_stats(const json_t *stats)
 	const json_t *value, *number;
 
 	(void)printf("all together\n");
+	json_object_foreach((json_t *)stats, key, value) if (!json_is_object(value))
+	    print_number(key, value);
 	json_object_foreach((json_t *)stats, key, value)
-		if (!json_is_object(value))
-			print_number(key, value);
-	json_object_foreach((json_t *)stats, key, value) {
+	{
 		if (!json_is_object(value))
 			continue;
 		if (strcmp(key, "reasons") == 0) {
@@ -424,8 +428,7 @@ void show_stats(const json_t *stats)
 			continue;
 		}
 		(void)printf("%.40s\n", strcmp(key, "services") == 0 ? "opened by service" : key);
-		json_object_foreach((json_t *)value, inner, number)
-			print_number(inner, number);
+		json_object_foreach((json_t *)value, inner, number) print_number(inner, number);
 	}
 }
 
@@ -435,7 +438,8 @@ void show_status(const json_t *status)
 	const json_t *value;
 	const char *key;
 
-	json_object_foreach((json_t *)status, key, value) {
+	json_object_foreach((json_t *)status, key, value)
+	{
 		key_text(key, name);
 		value_text(value, text);
 		line(name, text);
@@ -465,22 +469,26 @@ void show_findings(const json_t *result)
 	const json_t *item;
 	size_t i, bad = 0;
 
-	json_array_foreach((json_t *)checks, i, item) {
+	json_array_foreach((json_t *)checks, i, item)
+	{
 		const char *level = json_string_value(json_object_get(item, "level"));
 		bool is_bad = level && strcmp(level, "bad") == 0;
 
 		bad += is_bad;
-		print_text(item, "text", is_bad ? "BAD   " : level && level[0] == 'n' ? "note  " : "good  ");
+		print_text(item, "text",
+		    is_bad                     ? "BAD   "
+		    : level && level[0] == 'n' ? "note  "
+					       : "good  ");
 		print_text(item, "fix", "      -> ");
 	}
 	if (bad)
-		(void)printf("%zu of %zu checks found something wrong\n", bad,
-		    json_array_size(checks));
+		(void)printf(
+		    "%zu of %zu checks found something wrong\n", bad, json_array_size(checks));
 	else
 		(void)printf("nothing wrong in %zu checks\n", json_array_size(checks));
 }
 
-/* --- events ------------------------------------------------------------------------------------ */
+/* --- events -------------------------------------------------------------------------------- */
 
 #define EVENT_FORMAT "%-12s  %-6s  %-7s  %-48s  %s"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The objects of pinhole/ctl.h as people read them, on standard output. A value that is missing or of
- * another type than expected prints as "-": a newer daemon must not confuse an older pinholectl. Bytes
- * that a terminal would obey never get out.
+ * The objects of pinhole/ctl.h as people read them, on standard output. A value that is missing or
+ * of another type than expected prints as "-": a newer daemon must not confuse an older pinholectl.
+ * Bytes that a terminal would obey never get out.
  */
 #ifndef SHOW_H
 #define SHOW_H

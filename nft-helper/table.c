@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The table's socket: creation with whatever the kernel at hand offers, transactions, elements.
- * Elements are written by hand from templates, not through libnftnl: staging one is a copy and three
- * stores, and a transaction is one sendmsg(2) and one recvmsg(2), because nfnetlink has done all of
- * it when the send returns. Which rules stand in the table is rules.c's business.
+ * Elements are written by hand from prepared messages, not through libnftnl: staging one is a copy
+ * and three stores, and a transaction is one sendmsg(2) and one recvmsg(2), because nfnetlink has
+ * done all of it when the send returns. Which rules stand in the table is rules.c's business.
  */
 #include "table.h"
 #include "rules.h"
@@ -47,8 +47,8 @@ enum {
  * A message about one element of one set, with all but its type, key and timeout in place. Adding,
  * deleting and getting differ in the type only: the kernel reads no timeout where it needs none.
  */
-struct template {
-	uint16_t len; /* 0: there is no such set */
+struct element {
+	uint16_t len;                   /* 0: there is no such set */
 	uint16_t key, key_end, timeout; /* offsets; key_end is 0 outside windows */
 	uint8_t bytes[ELEMENT_MAX] __attribute__((aligned(NLMSG_ALIGNTO)));
 };
@@ -56,9 +56,10 @@ struct template {
 struct table {
 	struct mnl_socket *nl;
 	struct plan plan;
+	bool in_force; /* plan is */
 	uint32_t seq;
 	struct batch staged;
-	struct template element[PH_SVC_MAX][2][2]; /* service, IPv6, window */
+	struct element element[PH_SVC_MAX][2][2]; /* service, IPv6, window */
 };
 
 const char *capture_word(enum capture c)
@@ -72,7 +73,7 @@ const char *capture_word(enum capture c)
 	return word[c];
 }
 
-/* --- transactions ------------------------------------------------------------------------------- */
+/* --- transactions ----------------------------------------------------------------------------- */
 
 static ssize_t receive(const struct table *t, void *bytes, size_t len)
 {
@@ -85,12 +86,13 @@ static ssize_t receive(const struct table *t, void *bytes, size_t len)
 }
 
 /*
- * What nfnetlink says of the transaction whose messages `from` to `to` - 1 have the sequence numbers
- * first, first + 1, ...; its BATCH_BEGIN has first - 1 and stands for the transaction as a whole. It
- * goes on behind a bad message, so that all complaints arrive; the last message always has an
- * answer. 0, 1 when messages were refused, -errno for the whole.
+ * What nfnetlink says of the transaction whose messages `from` to `to` - 1 have the sequence
+ * numbers first, first + 1, ...; its BATCH_BEGIN has first - 1 and stands for the transaction as a
+ * whole. It goes on behind a bad message, so that all complaints arrive; the last message always
+ * has an answer. 0, 1 when messages were refused, -errno for the whole.
  */
-static int answers(const struct table *t, struct batch *b, uint32_t from, uint32_t to, uint32_t first)
+static int answers(
+    const struct table *t, struct batch *b, uint32_t from, uint32_t to, uint32_t first)
 {
 	union {
 		struct nlmsghdr nlh;
@@ -156,7 +158,6 @@ static int transact(struct table *t, struct batch *b, uint32_t from, uint32_t to
 		return b->error;
 	if (from == to)
 		return 0;
-	/* What an earlier ENOBUFS left behind must not be taken for an answer, should numbers wrap. */
 	t->seq += to - from + 2;
 	nlh = nftnl_batch_begin((char *)begin, seq++);
 	iov[0] = (struct iovec){ begin, nlh->nlmsg_len };
@@ -186,7 +187,7 @@ static int transact(struct table *t, struct batch *b, uint32_t from, uint32_t to
 	return err;
 }
 
-/* --- creation ----------------------------------------------------------------------------------- */
+/* --- creation --------------------------------------------------------------------------------- */
 
 static void set_admission(struct plan *p)
 {
@@ -241,8 +242,7 @@ static uint16_t next_value(const struct nlmsghdr *nlh)
 	return (uint16_t)(nlh->nlmsg_len + sizeof(struct nlattr));
 }
 
-static void template_make(
-    struct template *t, enum ph_service svc, enum family family, bool window)
+static void element_make(struct element *t, enum ph_service svc, enum family family, bool window)
 {
 	static const uint8_t zero[KEY_MAX];
 	const size_t key_len = family == FAMILY_IPV4 ? 4 + 4 + 4 + 4 : KEY_MAX;
@@ -257,8 +257,7 @@ static void template_make(
 	nfg->nfgen_family = NFPROTO_INET;
 	nfg->version = NFNETLINK_V0;
 	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_TABLE, PH_TABLE);
-	mnl_attr_put_strz(
-	    nlh, NFTA_SET_ELEM_LIST_SET, rules_set_name(svc, family, window, name));
+	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_SET, rules_set_name(svc, family, window, name));
 	list = mnl_attr_nest_start(nlh, NFTA_SET_ELEM_LIST_ELEMENTS);
 	elem = mnl_attr_nest_start(nlh, NFTA_LIST_ELEM);
 	key = mnl_attr_nest_start(nlh, NFTA_SET_ELEM_KEY);
@@ -281,12 +280,14 @@ static void template_make(
 static void take_plan(struct table *t, const struct plan *p)
 {
 	t->plan = *p;
-	for (enum ph_service svc = PH_SVC_NONE; svc < PH_SVC_MAX; svc = (enum ph_service)(svc + 1)) {
+	t->in_force = true;
+	for (enum ph_service svc = PH_SVC_NONE; svc < PH_SVC_MAX;
+	     svc = (enum ph_service)(svc + 1)) {
 		if (!(p->sets & 1u << svc))
 			continue;
 		for (unsigned int window = 0; window <= rules_has_windows(svc); window++) {
-			template_make(&t->element[svc][0][window], svc, FAMILY_IPV4, window);
-			template_make(&t->element[svc][1][window], svc, FAMILY_IPV6, window);
+			element_make(&t->element[svc][0][window], svc, FAMILY_IPV4, window);
+			element_make(&t->element[svc][1][window], svc, FAMILY_IPV6, window);
 		}
 	}
 }
@@ -349,7 +350,7 @@ void table_destroy(struct table *t)
 {
 	if (!t)
 		return;
-	if (t->plan.sets && !table_owned(t))
+	if (t->in_force && !table_owned(t))
 		delete_table(t);
 	if (t->nl)
 		(void)mnl_socket_close(t->nl);
@@ -399,14 +400,14 @@ bool table_one_shot(const struct table *t)
 	return true;
 }
 
-/* --- elements ----------------------------------------------------------------------------------- */
+/* --- elements --------------------------------------------------------------------------------- */
 
 /* For the set that the pinhole's element is in. NULL when there is none that could express it. */
-static const struct template *template_of(const struct table *t, enum ph_service svc,
+static const struct element *element_of(const struct table *t, enum ph_service svc,
     const struct tuple *flow, uint16_t dport_hi, bool many)
 {
 	bool window = rules_has_windows(svc) && (many || dport_hi != flow->dport);
-	const struct template *m = &t->element[svc][flow->src.family == FAMILY_IPV6][window];
+	const struct element *m = &t->element[svc][flow->src.family == FAMILY_IPV6][window];
 
 	if (flow->src.family == FAMILY_NONE || flow->src.family != flow->dst.family)
 		return NULL;
@@ -430,7 +431,7 @@ static void key_write(uint8_t *key, const struct tuple *flow, uint16_t dport)
 	memcpy(key + 2 * len + 4, &port, sizeof(port));
 }
 
-static struct nlmsghdr *message_write(void *at, const struct template *m, const struct tuple *flow,
+static struct nlmsghdr *message_write(void *at, const struct element *m, const struct tuple *flow,
     uint16_t dport_hi, uint64_t timeout_ms)
 {
 	const uint64_t be = htobe64(timeout_ms);
@@ -447,7 +448,7 @@ static void message_type(struct nlmsghdr *nlh, uint16_t type)
 {
 	nlh->nlmsg_type = (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type);
 	nlh->nlmsg_flags = NLM_F_REQUEST;
-	/* Without NLM_F_EXCL an element that exists would be kept with its old timeout, silently. */
+	/* Otherwise an element that exists would be kept with its old timeout, silently. */
 	if (type == NFT_MSG_NEWSETELEM)
 		nlh->nlmsg_flags |= NLM_F_CREATE | NLM_F_EXCL;
 }
@@ -468,7 +469,7 @@ static uint16_t type_of_tag(const struct table *t, uint32_t tag)
 	return t->plan.features & FEATURE_DESTROY ? MSG_DESTROYSETELEM : NFT_MSG_DELSETELEM;
 }
 
-static int stage(struct table *t, const struct op *op, const struct template *m, uint32_t tag)
+static int stage(struct table *t, const struct op *op, const struct element *m, uint32_t tag)
 {
 	void *at = batch_room(&t->staged, m->len);
 
@@ -477,8 +478,8 @@ static int stage(struct table *t, const struct op *op, const struct template *m,
 		t->staged.error = 0;
 		return -ENOMEM;
 	}
-	message_type(message_write(at, m, &op->flow, op->dport_hi,
-			 op->timeout / NSEC_PER_MSEC + EXTRA_MS),
+	message_type(
+	    message_write(at, m, &op->flow, op->dport_hi, op->timeout / NSEC_PER_MSEC + EXTRA_MS),
 	    type_of_tag(t, tag));
 	batch_add(&t->staged, m->len, tag, op->id);
 	return 0;
@@ -486,13 +487,13 @@ static int stage(struct table *t, const struct op *op, const struct template *m,
 
 int table_stage(struct table *t, const struct op *op)
 {
-	const struct template *m;
+	const struct element *m;
 	bool spent = op->kind == OP_ADMIT && !op->many;
 	int err;
 
 	if (op->kind != OP_OPEN && op->kind != OP_RENEW && op->kind != OP_CLOSE && !spent)
 		return 0;
-	m = template_of(t, op->service, &op->flow, op->dport_hi, op->many);
+	m = element_of(t, op->service, &op->flow, op->dport_hi, op->many);
 	if (!m)
 		return -EOPNOTSUPP;
 	if (op->kind == OP_OPEN)
@@ -501,7 +502,12 @@ int table_stage(struct table *t, const struct op *op)
 		return stage(t, op, m, ELEMENT_CLOSE);
 	/* No kernel before 6.12 changes a timeout in place. */
 	err = stage(t, op, m, ELEMENT_STALE);
-	return err ? err : stage(t, op, m, ELEMENT_RENEWED);
+	if (err)
+		return err;
+	err = stage(t, op, m, ELEMENT_RENEWED);
+	if (err)
+		t->staged.len = t->staged.message[--t->staged.n].at;
+	return err;
 }
 
 struct commit {
@@ -529,44 +535,57 @@ static void copy_message(const struct table *t, struct batch *to, const struct b
 	batch_add(to, m->len, tag, m->id);
 }
 
+static bool exists_already(const struct message *m)
+{
+	return m->tag == ELEMENT_OPEN && m->error == -EEXIST;
+}
+
+static bool gone_already(const struct message *m)
+{
+	return !adds(m->tag) && m->error == -ENOENT;
+}
+
 /*
  * What to send after a refusal: all that was not complained about; for an element that was there
  * already, its removal too. What was to be removed and is not there needs nothing any more.
  */
-static void put_right(const struct table *t, struct commit *c, struct batch *to,
+static int put_right(const struct table *t, struct commit *c, struct batch *to,
     const struct batch *from, uint32_t first, uint32_t end)
 {
+	batch_clear(to);
 	for (uint32_t i = first; i < end; i++) {
 		const struct message *m = &from->message[i];
 
-		if (!m->error) {
-			copy_message(t, to, from, m, m->tag);
-		} else if (m->tag == ELEMENT_OPEN && m->error == -EEXIST) {
+		if (exists_already(m)) {
 			copy_message(t, to, from, m, ELEMENT_STALE);
 			copy_message(t, to, from, m, ELEMENT_RENEWED);
-		} else if (m->error != -ENOENT || adds(m->tag)) {
-			commit_failed(c, m, m->error);
+		} else if (!m->error) {
+			copy_message(t, to, from, m, m->tag);
 		}
 	}
+	for (uint32_t i = first; i < end && !to->error; i++) {
+		const struct message *m = &from->message[i];
+
+		if (m->error && !exists_already(m) && !gone_already(m))
+			commit_failed(c, m, m->error);
+	}
+	return to->error;
 }
 
 /*
  * Puts messages first..end - 1 in force, or as many of them as the kernel will have. Each round of
  * the loop leaves something out or turns an addition into a replacement, so it ends.
  */
-static void commit_slice(struct table *t, struct commit *c, struct batch *b, uint32_t first,
-    uint32_t end, bool alone)
+static void commit_slice(
+    struct table *t, struct commit *c, struct batch *b, uint32_t first, uint32_t end, bool alone)
 {
 	struct batch even = { .n = 0 }, odd = { .n = 0 }, *next = &even;
 	int err = transact(t, b, first, end);
 
 	while (err > 0) {
-		batch_clear(next);
-		put_right(t, c, next, b, first, end);
-		if (next->error) {
-			err = next->error;
+		err = put_right(t, c, next, b, first, end);
+		if (err)
 			break;
-		}
 		b = next;
 		next = next == &even ? &odd : &even;
 		first = 0;
@@ -584,8 +603,7 @@ static void commit_slice(struct table *t, struct commit *c, struct batch *b, uin
 	batch_free(&odd);
 }
 
-int table_commit(
-    struct table *t, void (*failed)(void *arg, uint32_t id, int error), void *arg)
+int table_commit(struct table *t, void (*failed)(void *arg, uint32_t id, int error), void *arg)
 {
 	struct commit c = { .failed = failed, .arg = arg };
 	struct batch *b = &t->staged;
@@ -601,7 +619,7 @@ int table_commit(
 	return c.error;
 }
 
-/* --- questions ---------------------------------------------------------------------------------- */
+/* --- questions -------------------------------------------------------------------------------- */
 
 union answer {
 	struct nlmsghdr nlh;
@@ -648,8 +666,8 @@ static int find_counter(struct nftnl_expr *e, void *arg)
 
 int table_hits(struct table *t, const struct pinhole *p, uint64_t *packets)
 {
-	const struct template *m = template_of(
-	    t, (enum ph_service)p->service, &p->flow, p->dport_hi, p->many);
+	const struct element *m =
+	    element_of(t, (enum ph_service)p->service, &p->flow, p->dport_hi, p->many);
 	uint8_t request[ELEMENT_MAX] __attribute__((aligned(NLMSG_ALIGNTO)));
 	struct nftnl_set *set = NULL;
 	struct nftnl_set_elems_iter *i = NULL;

@@ -40,7 +40,7 @@ only() {
 	fi
 }
 
-libc='(arpa/inet|assert|ctype|errno|inttypes|limits|stdarg|stdbool|stddef|stdint|stdio|stdlib|string)\.h'
+libc='(arpa/inet|assert|ctype|endian|errno|inttypes|limits|stdarg|stdbool|stddef|stdint|stdio|stdlib|string)\.h'
 own=$(cd kmod-free && ls ./*.h | sed 's|^\./||; s|\.|\\.|' | paste -sd'|')
 
 check 'trackers see tracker.h, cursor.h and libc' "tracker\\.h|cursor\\.h|$libc" kmod-free/track/*.c

@@ -12,7 +12,7 @@
 #define CONTROL 0x11000000u /* ftp */
 #define PINHOLE 0x21000000u
 
-/* --- flows without packets --------------------------------------------------------------------- */
+/* --- flows without packets -------------------------------------------------------------------- */
 
 struct seen {
 	unsigned int n, gone;
@@ -197,8 +197,8 @@ static long lifetime(uint16_t sport)
 	char command[128], *text;
 	long seconds;
 
-	(void)snprintf(command, sizeof(command),
-	    "conntrack -L -p udp --orig-port-src %u 2>/dev/null", sport);
+	(void)snprintf(
+	    command, sizeof(command), "conntrack -L -p udp --orig-port-src %u 2>/dev/null", sport);
 	text = output(command);
 	ck_assert_ptr_nonnull(strchr(text, '1'));
 	seconds = strtol(strchr(text, '1') + 2, NULL, 10); /* "udp      17 59 src=..." */
@@ -389,29 +389,28 @@ START_TEST(without_privileges_is_eperm)
 }
 END_TEST
 
-/* --- the whole way: table, queue and conntrack ---------------------------------------------------- */
+/* --- the whole way: table, queue and conntrack ------------------------------------------------ */
 
 /* Drops all that is neither established nor related, on the way in and on the way out. */
-static const char strict[] =
-    "table inet fw {\n"
-    "	counter related { }\n"
-    "	counter dropped { }\n"
-    "	chain input {\n"
-    "		type filter hook input priority 0; policy drop;\n"
-    "		meta l4proto ipv6-icmp accept\n"
-    "		ct state established accept\n"
-    "		ct state related counter name related accept\n"
-    "		tcp dport 21 accept\n"
-    "		counter name dropped\n"
-    "	}\n"
-    "	chain output {\n"
-    "		type filter hook output priority 0; policy drop;\n"
-    "		meta l4proto ipv6-icmp accept\n"
-    "		ct state established accept\n"
-    "		ct state related counter name related accept\n"
-    "		counter name dropped\n"
-    "	}\n"
-    "}\n";
+static const char strict[] = "table inet fw {\n"
+			     "	counter related { }\n"
+			     "	counter dropped { }\n"
+			     "	chain input {\n"
+			     "		type filter hook input priority 0; policy drop;\n"
+			     "		meta l4proto ipv6-icmp accept\n"
+			     "		ct state established accept\n"
+			     "		ct state related counter name related accept\n"
+			     "		tcp dport 21 accept\n"
+			     "		counter name dropped\n"
+			     "	}\n"
+			     "	chain output {\n"
+			     "		type filter hook output priority 0; policy drop;\n"
+			     "		meta l4proto ipv6-icmp accept\n"
+			     "		ct state established accept\n"
+			     "		ct state related counter name related accept\n"
+			     "		counter name dropped\n"
+			     "	}\n"
+			     "}\n";
 
 struct daemon {
 	struct world w;
@@ -432,8 +431,7 @@ static struct daemon daemon_make(enum family family)
 
 	firewall(strict);
 	ck_assert_int_eq(queue_open(&d.queue), 0);
-	ck_assert_int_eq(
-	    queue_bind(d.queue, PH_QUEUE_BASE_DEFAULT + PH_QUEUE_FIRST, 0xffff), 0);
+	ck_assert_int_eq(queue_bind(d.queue, PH_QUEUE_BASE_DEFAULT + PH_QUEUE_FIRST, 0xffff), 0);
 	ck_assert_int_eq(table_create(&d.table, &s), 0);
 	d.ct = ct_new();
 	d.master = flow_of(family, L4_TCP, THERE, 40000, HERE, 21);
@@ -554,7 +552,8 @@ START_TEST(a_firewall_lets_related_out)
 }
 END_TEST
 
-/* Only the first datagram of a flow is held; the kernel remembers it, and the answers' tuple too. */
+/* Only the first datagram of a flow is held; the kernel remembers it, and the answers' tuple too.
+ */
 START_TEST(datagrams_are_held_once)
 {
 	enum family family = _i ? FAMILY_IPV6 : FAMILY_IPV4;

@@ -56,7 +56,7 @@ static struct tuple to_here(enum family family, uint16_t dport)
 	return flow_of(family, L4_TCP, THERE, 0, HERE, dport);
 }
 
-/* --- the table as a whole ---------------------------------------------------------------------- */
+/* --- the table as a whole --------------------------------------------------------------------- */
 
 static void assert_lines(const char *const *line)
 {
@@ -285,7 +285,7 @@ START_TEST(reconfiguring_keeps_elements)
 }
 END_TEST
 
-/* --- elements ------------------------------------------------------------------------------------ */
+/* --- elements --------------------------------------------------------------------------------- */
 
 START_TEST(elements_come_and_go)
 {
@@ -453,7 +453,8 @@ START_TEST(what_no_set_can_express_is_refused_at_once)
 }
 END_TEST
 
-/* A window that overlaps another in part is refused by the kernel, whatever else is in the batch. */
+/* A window that overlaps another in part is refused by the kernel, whatever else is in the batch.
+ */
 START_TEST(one_refusal_harms_nobody_else)
 {
 	struct tuple flow = to_here(FAMILY_IPV4, 3000);
@@ -495,6 +496,35 @@ START_TEST(one_refusal_harms_nobody_else)
 }
 END_TEST
 
+/* The kernel asks for CAP_NET_ADMIN each time, and answers once for a whole batch. */
+START_TEST(without_privileges_nothing_changes)
+{
+	struct table_setup s = all_services(ADMIT_RELATED);
+	struct tuple flow = to_here(FAMILY_IPV4, 2000);
+	struct refusals r = { .n = 0 };
+	struct table *t;
+
+	alone();
+	t = create(&s);
+	ck_assert_int_eq(seteuid(65534), 0);
+	for (uint32_t id = 1; id <= 3; id++) {
+		flow.dport++;
+		stage_op(t, OP_OPEN, PH_SVC_FTP, &flow, id);
+	}
+	stage_op(t, OP_CLOSE, PH_SVC_FTP, &flow, 3);
+	ck_assert_int_eq(table_commit(t, refused, &r), -EPERM);
+	ck_assert_uint_eq(r.n, 3);
+	ck_assert_int_eq(r.error, -EPERM);
+	s.policy.admit = ADMIT_MARK;
+	ck_assert_int_eq(table_reconfigure(t, &s), -EPERM);
+	ck_assert_int_eq(table_admit(t), ADMIT_RELATED);
+	ck_assert_int_eq(seteuid(0), 0);
+	ck_assert(shows(LIST, "first_prerouting"));
+	ck_assert_int_eq(hits(t, PH_SVC_FTP, &flow), -ENOENT);
+	table_destroy(t);
+}
+END_TEST
+
 START_TEST(a_hundred_thousand_at_once)
 {
 	const unsigned int many = 100000;
@@ -506,15 +536,15 @@ START_TEST(a_hundred_thousand_at_once)
 		enum op_kind kind = round == 0 ? OP_OPEN : round == 1 ? OP_RENEW : OP_CLOSE;
 
 		for (unsigned int i = 0; i < many; i++) {
-			struct tuple flow = flow_of(FAMILY_IPV6, L4_TCP, i % 50000, 0, HERE,
-			    (uint16_t)(2000 + i / 50000));
+			struct tuple flow = flow_of(
+			    FAMILY_IPV6, L4_TCP, i % 50000, 0, HERE, (uint16_t)(2000 + i / 50000));
 
 			stage_op(t, kind, PH_SVC_FTP, &flow, i);
 		}
 		commit(t);
 		for (unsigned int i = 0; i < many; i += 997) {
-			struct tuple flow = flow_of(FAMILY_IPV6, L4_TCP, i % 50000, 0, HERE,
-			    (uint16_t)(2000 + i / 50000));
+			struct tuple flow = flow_of(
+			    FAMILY_IPV6, L4_TCP, i % 50000, 0, HERE, (uint16_t)(2000 + i / 50000));
 
 			ck_assert_int_eq(
 			    hits(t, PH_SVC_FTP, &flow), kind == OP_CLOSE ? -ENOENT : 0);
@@ -524,21 +554,21 @@ START_TEST(a_hundred_thousand_at_once)
 }
 END_TEST
 
-/* --- packets --------------------------------------------------------------------------------------- */
+/* --- packets ---------------------------------------------------------------------------------- */
 
 #define FIREWALL(rule)                                                                             \
 	"table inet fw {\n"                                                                        \
-	"	counter dropped { }\n"                                                             \
-	"	counter let_in { }\n"                                                              \
-	"	chain input {\n"                                                                   \
-	"		type filter hook input priority 0; policy drop;\n"                         \
-	"		iif lo accept\n"                                                           \
-	"		meta l4proto ipv6-icmp accept\n"                                           \
-	"		ct state established accept\n"                                             \
+	"	counter dropped { }\n"                                                                   \
+	"	counter let_in { }\n"                                                                    \
+	"	chain input {\n"                                                                         \
+	"		type filter hook input priority 0; policy drop;\n"                                      \
+	"		iif lo accept\n"                                                                        \
+	"		meta l4proto ipv6-icmp accept\n"                                                        \
+	"		ct state established accept\n"                                                          \
 	"		" rule " counter name let_in accept\n"                                     \
-	"		tcp dport 21 accept\n"                                                     \
-	"		counter name dropped\n"                                                    \
-	"	}\n"                                                                               \
+	"		tcp dport 21 accept\n"                                                                  \
+	"		counter name dropped\n"                                                                 \
+	"	}\n"                                                                                     \
 	"}\n"
 
 #define BY_MARK FIREWALL("ct mark & 0x20000000 != 0")
@@ -867,6 +897,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(elements, windows, 0, 2);
 	tcase_add_test(elements, what_no_set_can_express_is_refused_at_once);
 	tcase_add_test(elements, one_refusal_harms_nobody_else);
+	tcase_add_test(elements, without_privileges_nothing_changes);
 	tcase_add_test(elements, a_hundred_thousand_at_once);
 	suite_add_tcase(s, elements);
 

@@ -162,7 +162,8 @@ static inline struct world world_make(void)
 	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
 	w.here = own_netns();
 	run("ip link set lo up");
-	run("ip link add near type veth peer name far netns /proc/%d/fd/%d", (int)getpid(), w.there);
+	run("ip link add near type veth peer name far netns /proc/%d/fd/%d", (int)getpid(),
+	    w.there);
 	/* No link-local address, so that nothing has to wait for its duplicate detection. */
 	run("ip link set near addrgenmode none up && ip addr add 10.77.0.1/24 dev near && "
 	    "ip addr add fd77::1/64 dev near nodad");
@@ -230,14 +231,13 @@ static inline int bound(int netns, int type, enum family family, unsigned int ho
 	int fd, home = own_netns();
 
 	enter(netns);
-	fd = socket(family == FAMILY_IPV4 ? AF_INET : AF_INET6,
-	    type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(
+	    family == FAMILY_IPV4 ? AF_INET : AF_INET6, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	ck_assert_int_ge(fd, 0);
 	enter(home);
 	(void)close(home);
 	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
-	ck_assert_int_eq(
-	    bind(fd, (struct sockaddr *)&sa, sockaddr_of(&sa, family, host, port)), 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&sa, sockaddr_of(&sa, family, host, port)), 0);
 	return fd;
 }
 
@@ -266,8 +266,8 @@ static inline bool stands(int fd, int ms)
 	int error = 0;
 	socklen_t len = sizeof(error);
 
-	return ready(fd, POLLOUT, ms) &&
-	       getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0;
+	return ready(fd, POLLOUT, ms) && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 &&
+	       error == 0;
 }
 
 static inline int accepted(int listener)
@@ -319,8 +319,8 @@ static inline struct op op_of(enum op_kind kind, enum ph_service svc, const stru
 	return o;
 }
 
-static inline void stage_op(struct table *t, enum op_kind kind, enum ph_service svc,
-    const struct tuple *flow, uint32_t id)
+static inline void stage_op(
+    struct table *t, enum op_kind kind, enum ph_service svc, const struct tuple *flow, uint32_t id)
 {
 	struct op o = op_of(kind, svc, flow);
 

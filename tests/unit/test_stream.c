@@ -535,6 +535,13 @@ SCENE(edge_of_the_window)
 	syn();
 	seen(STREAM_PARKED_BYTES, "!");
 	delivered("|!");
+
+	begin_at(base);
+	syn();
+	cut(STREAM_PARKED_BYTES, ""); /* just behind the last byte, and without one */
+	delivered("");
+	seen(STREAM_PARKED_BYTES, "!");
+	delivered("|!");
 }
 
 SCENE(far_ahead_is_a_gap)
@@ -897,7 +904,7 @@ int main(void)
 	suite_add_tcase(suite, chance);
 
 	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
+	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;

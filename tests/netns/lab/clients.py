@@ -11,6 +11,7 @@ from .tap import Failure
 
 # (family, command that announces the data connection)
 MODES = ((4, "PASV"), (4, "EPSV"), (4, "PORT"), (4, "EPRT"), (6, "EPSV"), (6, "EPRT"))
+PASSIVE = tuple(mode for mode in MODES if mode[1] in ("PASV", "EPSV"))
 OPERATIONS = ("download", "upload", "list")
 ANNOUNCING = {"PASV", "EPSV", "PORT", "EPRT"}
 

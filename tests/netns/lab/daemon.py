@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from .netns import ROOT, CommandFailed, environment
 BUILD = os.environ.get("PH_BUILD", os.path.join(ROOT, "build"))
 PINHOLED = os.path.join(BUILD, "pinholed")
 PINHOLECTL = os.path.join(BUILD, "pinholectl")
-TABLE = ("inet", "pinholed")
+TABLE = "pinholed"
 
 
 def built():
@@ -45,6 +46,14 @@ class Daemon:
         self.run_dir = lab.dir(f"{self.name}-run")
         self.conf = lab.file(f"{self.name}.conf", config(**settings))
         self.process = None
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        """A case that failed must not leave a daemon behind for the next one."""
+        if self.process.running():
+            self.process.kill()
 
     def configure(self, **settings):
         """Takes effect at the next start or reload."""
@@ -136,17 +145,14 @@ class Daemon:
 
     def table(self):
         """Our table as nft lists it, or None when there is none."""
-        done = self.ns.run(["nft", "-j", "list", "table", *TABLE])
-        return json.loads(done.stdout)["nftables"] if done.returncode == 0 else None
+        done = self.ns.run(["nft", "list", "table", "inet", TABLE])
+        return done.stdout if done.returncode == 0 else None
 
     def elements(self):
-        """[(set, element), ...] of all pinhole sets."""
-        found = []
-        for item in self.table() or []:
-            for kind in ("set", "map"):
-                if kind in item and not item[kind]["name"].startswith("seen"):
-                    found += [(item[kind]["name"], e) for e in item[kind].get("elem", [])]
-        return found
+        """Elements of all pinhole sets. From nft's text: some versions print broken JSON of sets
+        whose elements carry a limit."""
+        blocks = re.findall(r"elements = \{([^}]*)\}", self.table() or "")
+        return [e.strip() for block in blocks for e in block.split(",")]
 
     def nothing_left(self, seconds=5.0):
         """Waits until no pinhole is listed and no element is left."""

@@ -42,7 +42,9 @@ def start_connect(ns, family, address, port, source_port=0):
 
 def connected(sock, seconds):
     """True when the connection gets established within this time."""
-    if not select.select([], [sock], [], seconds)[1]:
+    poll = select.poll()  # not select(): it knows no descriptor above 1023
+    poll.register(sock, select.POLLOUT)
+    if not poll.poll(seconds * 1000):
         return False
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0 and _has_peer(sock)
 

@@ -25,18 +25,29 @@ def check(t, name, programs, what, action):
                 raise error
 
 
+def check_tls(t, name, programs, site):
+    work = [(client, mode) for client in programs for mode in clients.PASSIVE]
+    errors = suite.at_once([lambda w=w: w[0].transfer(w[1], "download", site, tls=True) for w in work])
+    for (client, mode), error in zip(work, errors):
+        with t.case(f"{name}, open: {client.name} IPv{mode[0]} {mode[1]} over TLS works"):
+            if error:
+                raise error
+
+
 with suite.laboratory(needs_daemon=False) as (t, lab, net):
     programs = [
         kind(lab, net.client, suite.SERVER_ADDRESS) for kind in (clients.Curl, clients.Lftp)
     ]
     for server_name, start in servers.ALL.items():
-        server = start(lab, net.server)
+        server = start(lab, net.server, tls=True)
         for place in topology.PLACEMENTS:
             net.firewall(place, topology.OPEN)
             check(
                 t, f"{server_name}, {place} open", programs, "works",
                 lambda c, mode: [c.transfer(mode, op, server.site) for op in clients.OPERATIONS],
             )  # fmt: skip
+            if place == topology.SERVER:
+                check_tls(t, server_name, programs, server.site)
             for admit in topology.ADMITS:
                 if admit == "mark" and server_name != "vsftpd":
                     continue

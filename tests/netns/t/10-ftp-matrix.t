@@ -44,17 +44,17 @@ with suite.laboratory() as (t, lab, net):
                 net.firewall(place, topology.strict(place, admit))
                 net.forget_flows()
                 rules = net.spaces[place].sh("nft", "list", "table", "inet", "strict")
-                daemon = Daemon(lab, net.spaces[place], admit=admit).start()
-                t.explain = daemon.log
-                transfers = matrix(t, name, programs, server.site)
-                with t.case(f"{name}: nothing is left, and each transfer had its one pinhole"):
-                    daemon.nothing_left()
-                    tap.equal(daemon.counter("opened"), transfers, "pinholes opened")
-                    tap.equal(daemon.counter("bound"), transfers, "pinholes used")
-                with t.case(f"{name}: the daemon ends with 0, its table with it, the firewall is as it was"):
-                    tap.equal(daemon.stop(), 0, daemon.log())
-                    tap.true(daemon.table() is None, "table inet pinholed is still there")
-                    after = net.spaces[place].sh("nft", "list", "table", "inet", "strict")
-                    tap.equal(without_counts(after), without_counts(rules))
+                with Daemon(lab, net.spaces[place], admit=admit) as daemon:
+                    t.explain = daemon.log
+                    transfers = matrix(t, name, programs, server.site)
+                    with t.case(f"{name}: nothing is left; each transfer had its one pinhole"):
+                        daemon.nothing_left()
+                        tap.equal(daemon.counter("opened"), transfers, "pinholes opened")
+                        tap.equal(daemon.counter("bound"), transfers, "pinholes used")
+                    with t.case(f"{name}: the end leaves no table, and the firewall as it was"):
+                        tap.equal(daemon.stop(), 0, daemon.log())
+                        tap.true(daemon.table() is None, "table inet pinholed is still there")
+                        after = net.spaces[place].sh("nft", "list", "table", "inet", "strict")
+                        tap.equal(without_counts(after), without_counts(rules))
             net.clear_firewall(place)
         server.stop()

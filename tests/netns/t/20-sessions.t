@@ -13,7 +13,7 @@ import select
 
 from lab import poll, servers, suite, tap, topology
 from lab.daemon import Daemon
-from lab.dialogue import Listener, connected, port_of
+from lab.dialogue import Dialogue, Listener, connected, port_of
 from lab.servers import DATA
 
 TRANSFERS = 60
@@ -84,42 +84,98 @@ def race(net, place, start, accept_at):
             s.close()
 
 
-def races(t, net, place, admit, family):
-    listener = Listener(net, family)
-    daemon = Daemon(lab, net.spaces[place], admit=admit).start()
-    t.explain = daemon.log
-    name = f"on the {place}, {admit}, IPv{family}"
+def races(t, net, listener, place, name):
     with listener.dialogue() as d:
         with t.case(f"{name}: of two racing connections to a passive port one gets through"):
             for _ in range(RACES):
-                waiting = d.passive_listener()
-                d.pasv(port_of(waiting))
-                race(net, place, lambda: d.connect_data(port_of(waiting)), waiting)
-                d.usable()
-                waiting.close()
+                with d.passive_listener() as waiting:
+                    d.pasv(port_of(waiting))
+                    race(net, place, lambda: d.connect_data(port_of(waiting)), waiting)
+                    d.usable()
         with t.case(f"{name}: of two racing connections to an active port one gets through"):
             for _ in range(RACES):
-                waiting = d.active_listener()
-                d.port(port_of(waiting))
-                race(net, place, lambda: d.connect_back(port_of(waiting), 0), waiting)
-                d.usable()
-                waiting.close()
+                with d.active_listener() as waiting:
+                    d.port(port_of(waiting))
+                    race(net, place, lambda: d.connect_back(port_of(waiting), 0), waiting)
+                    d.usable()
         with t.case(f"{name}: a later connection to the spent port fails too"):
-            waiting = d.passive_listener()
-            d.pasv(port_of(waiting))
-            first = d.connect_data(port_of(waiting))
-            tap.true(connected(first, 3), "the first connection failed")
-            before = net.dropped(place)
-            second = d.connect_data(port_of(waiting))
-            poll.until(lambda: net.dropped(place) > before, "the second to be dropped")
-            tap.true(not connected(second, 0), "the second connection got through")
-            first.close()
-            second.close()
-            waiting.close()
-    with t.case(f"{name}: nothing is left"):
+            with d.passive_listener() as waiting:
+                d.pasv(port_of(waiting))
+                with d.connect_data(port_of(waiting)) as first:
+                    tap.true(connected(first, 3), "the first connection failed")
+                    blocked(net, place, lambda: d.connect_data(port_of(waiting)))
+
+
+def blocked(net, place, start):
+    before = net.dropped(place)
+    with start() as sock:
+        poll.until(lambda: net.dropped(place) > before, "a SYN to be dropped")
+        tap.true(not connected(sock, 0), "it got through")
+
+
+def same_port_twice(t, daemon, listener, name):
+    """Two sessions of one client announce the same flow; each has its own pinhole."""
+    for passive in (True, False):
+        way = "passive" if passive else "active"
+        with t.case(f"{name}: two sessions announce the same {way} port; the end of one spares the other"):
+            with listener.dialogue() as one, listener.dialogue() as two:
+                with two.passive_listener() if passive else two.active_listener() as waiting:
+                    announce = Dialogue.pasv if passive else Dialogue.port
+                    connect = Dialogue.connect_data if passive else Dialogue.connect_back
+                    for d in (one, two):
+                        announce(d, port_of(waiting))
+                    one.close()
+                    poll.until(lambda: len(daemon.sessions()) == 1, "the first session to end")
+                    with connect(two, port_of(waiting)) as flow:
+                        tap.true(connected(flow, 3), "the other session's pinhole is gone")
+            daemon.nothing_left()
+
+
+def same_flow_again(t, daemon, listener, name):
+    """The very same addresses and ports again, while conntrack remembers the flow before."""
+    with t.case(f"{name}: the same two ports again right after the transfer before"):
+        with listener.dialogue() as d, d.active_listener() as waiting:
+            for _ in range(3):
+                d.port(port_of(waiting))
+                with d.connect_back(port_of(waiting), 20) as flow:
+                    tap.true(connected(flow, 3), "the data connection failed")
+                    waiting.accept()[0].close()
+                    poll.until(lambda: flow.recv(1) == b"", "the end of the data connection")
         daemon.nothing_left()
-    daemon.stop()
+
+
+def dialogues(t, net, place, admit, family):
+    listener = Listener(net, family)
+    name = f"on the {place}, {admit}, IPv{family}"
+    with Daemon(lab, net.spaces[place], admit=admit) as daemon:
+        t.explain = daemon.log
+        races(t, net, listener, place, name)
+        same_port_twice(t, daemon, listener, name)
+        same_flow_again(t, daemon, listener, name)
+        with t.case(f"{name}: nothing is left"):
+            daemon.nothing_left()
     listener.close()
+
+
+def transfers(t, net, place, admit):
+    server = servers.vsftpd(lab, net.server)
+    name = f"on the {place}, {admit}"
+    with Daemon(lab, net.spaces[place], admit=admit) as daemon:
+        t.explain = daemon.log
+        for family in (4, 6):
+            for passive in (True, False):
+                way = "passive" if passive else "active"
+                with t.case(f"{name}: {TRANSFERS} {way} transfers in one IPv{family} session"):
+                    many_in_one(net, family, passive)
+        with t.case(f"{name}: {SESSIONS} sessions at once"):
+            many_at_once(net)
+        with t.case(f"{name}: nothing is left"):
+            daemon.nothing_left()
+            opened = 4 * TRANSFERS + 3 * SESSIONS
+            tap.equal(daemon.counter("opened"), opened, "opened")
+            tap.equal(daemon.counter("bound"), opened, "used")
+            poll.until(lambda: not daemon.sessions(), "all sessions to end")
+    server.stop()
 
 
 with suite.laboratory() as (t, lab, net):
@@ -127,24 +183,7 @@ with suite.laboratory() as (t, lab, net):
         for admit in topology.ADMITS:
             net.firewall(place, topology.strict(place, admit))
             net.forget_flows()
-            server = servers.vsftpd(lab, net.server)
-            daemon = Daemon(lab, net.spaces[place], admit=admit).start()
-            t.explain = daemon.log
+            transfers(t, net, place, admit)
             for family in (4, 6):
-                for passive in (True, False):
-                    way = "passive" if passive else "active"
-                    with t.case(f"on the {place}, {admit}: {TRANSFERS} {way} transfers in one IPv{family} session"):
-                        many_in_one(net, family, passive)
-            with t.case(f"on the {place}, {admit}: {SESSIONS} sessions at once"):
-                many_at_once(net)
-            with t.case(f"on the {place}, {admit}: nothing is left"):
-                daemon.nothing_left()
-                opened = 4 * TRANSFERS + 3 * SESSIONS
-                tap.equal(daemon.counter("opened"), opened, "opened")
-                tap.equal(daemon.counter("bound"), opened, "used")
-                poll.until(lambda: not daemon.sessions(), "all sessions to end")
-            daemon.stop()
-            server.stop()
-            races(t, net, place, admit, 4)
-            races(t, net, place, admit, 6)
+                dialogues(t, net, place, admit, family)
         net.clear_firewall(place)

@@ -12,12 +12,10 @@ from lab import clients, poll, servers, suite, tap, topology
 from lab.daemon import Daemon
 from lab.dialogue import Listener, connected, port_of, start_connect
 
-PASSIVE = ((4, "PASV"), (4, "EPSV"), (6, "EPSV"))
 WINDOW = "32768-60999"
 
 
-def refused_when_closed(t, net, place, admit, programs):
-    daemon = Daemon(lab, net.spaces[place], admit=admit, tls="closed").start()
+def refused_when_closed(t, daemon, place, admit, programs):
     t.explain = daemon.log
     for client in programs:
         with t.case(f"on the {place}, {admit}: {client.name} with tls = closed opens nothing"):
@@ -29,13 +27,11 @@ def refused_when_closed(t, net, place, admit, programs):
             tap.equal(daemon.counter("encrypted"), refused + 1, "refusals")
     with t.case(f"on the {place}, {admit}: plain FTP goes on beside it"):
         programs[0].transfer((4, "EPSV"), "download", server.site)
-    daemon.stop()
 
 
-def window(t, net, place, admit, programs):
-    daemon = Daemon(lab, net.spaces[place], admit=admit, tls="window").start()
+def window(t, daemon, place, admit, programs):
     t.explain = daemon.log
-    work = [(client, mode) for client in programs for mode in PASSIVE]
+    work = [(client, mode) for client in programs for mode in clients.PASSIVE]
 
     def transfers(client, mode):
         for operation in clients.OPERATIONS:
@@ -48,14 +44,11 @@ def window(t, net, place, admit, programs):
                 raise error
     with t.case(f"on the {place}, {admit}: the windows closed with their sessions"):
         daemon.nothing_left()
-    daemon.stop()
 
 
-def window_bounds(t, net, place, admit, family):
+def window_bounds(t, net, daemon, listener, place, admit, family):
     """The window is the client's alone, is no wider than it says, and ends with the session."""
     name = f"on the {place}, {admit}, IPv{family}"
-    listener = Listener(net, family)
-    daemon = Daemon(lab, net.spaces[place], admit=admit, tls="window").start()
     t.explain = daemon.log
     address = suite.SERVER_ADDRESS[family]
     with listener.dialogue() as d:
@@ -78,14 +71,20 @@ def window_bounds(t, net, place, admit, family):
         with t.case(f"{name}: a 227 after AUTH TLS opens nothing"):
             d.pasv(40001)
             tap.equal([p["dport"] for p in daemon.pinholes("open")], [WINDOW])
+    with t.case(f"{name}: two sessions of one client; the end of one leaves the other its window"):
+        with listener.dialogue() as other, listener.dialogue() as mine:
+            for d in (other, mine):
+                d.exchange("AUTH TLS", "234 go on")
+            other.close()
+            poll.until(lambda: len(daemon.sessions()) == 1, "the first to end")
+            with mine.passive_listener() as waiting, mine.connect_data(port_of(waiting)) as flow:
+                tap.true(connected(flow, 3), "the other's window is gone")
     with t.case(f"{name}: the end of the session closes it"):
         daemon.nothing_left()
         before = net.dropped(place)
         late = start_connect(net.client, family, address, 45000)
         poll.until(lambda: net.dropped(place) > before, "the window to be closed")
         late.close()
-    daemon.stop()
-    listener.close()
 
 
 with suite.laboratory() as (t, lab, net):
@@ -100,8 +99,10 @@ with suite.laboratory() as (t, lab, net):
             for admit in topology.ADMITS:
                 net.firewall(place, topology.strict(place, admit))
                 net.forget_flows()
-                refused_when_closed(t, net, place, admit, programs)
-                window(t, net, place, admit, programs)
+                with Daemon(lab, net.spaces[place], admit=admit, tls="closed") as daemon:
+                    refused_when_closed(t, daemon, place, admit, programs)
+                with Daemon(lab, net.spaces[place], admit=admit, tls="window") as daemon:
+                    window(t, daemon, place, admit, programs)
             net.clear_firewall(place)
         server.stop()
     for place in topology.PLACEMENTS:
@@ -109,5 +110,8 @@ with suite.laboratory() as (t, lab, net):
             net.firewall(place, topology.strict(place, admit))
             net.forget_flows()
             for family in (4, 6):
-                window_bounds(t, net, place, admit, family)
+                listener = Listener(net, family)
+                with Daemon(lab, net.spaces[place], admit=admit, tls="window") as daemon:
+                    window_bounds(t, net, daemon, listener, place, admit, family)
+                listener.close()
         net.clear_firewall(place)
