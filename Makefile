@@ -43,15 +43,15 @@ LIB     := $(BUILD)/libpinhole.a
 LIB_SRC := $(sort $(wildcard kmod-free/*.c kmod-free/track/*.c))
 
 # Recursive on purpose: pkg-config is asked when something is linked, after `deps`.
-DAEMON     := pinholed daemon conf describe ctl table rules ct queue nflog state privs log
+DAEMON     := pinholed daemon conf describe ctl table rules ct queue nflog rpcmap state privs log
 DAEMON_LIB  = $(shell $(PKG_CONFIG) --libs libnftnl libnetfilter_conntrack libnetfilter_queue libmnl \
-              libsystemd jansson libconfuse libcap-ng libseccomp)
+              libsystemd jansson libconfuse libcap-ng libseccomp libtirpc) -pthread
 CTL        := pinholectl ctl_client show doctor ruleset capture replay conf describe
 CTL_LIB     = $(shell $(PKG_CONFIG) --libs libnftnl libmnl libpcap jansson libconfuse)
 
 UNIT_SRC    := $(sort $(wildcard tests/unit/*.c))
 UNIT_BIN    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
-ADAPTER_BIN := $(BUILD)/adapter/test_table $(BUILD)/adapter/test_ct
+ADAPTER_BIN := $(BUILD)/adapter/test_table $(BUILD)/adapter/test_ct $(BUILD)/adapter/test_rpcmap
 FUZZ_SRC    := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN    := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 
@@ -91,6 +91,13 @@ $(BUILD)/adapter/test_%: $(BUILD)/tests/adapter/test_%.o $(call objects,table ru
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs \
 	  check libnftnl libnetfilter_conntrack libnetfilter_queue libmnl)
 
+$(BUILD)/adapter/test_rpcmap: $(BUILD)/tests/adapter/test_rpcmap.o $(call objects,rpcmap) $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs check libtirpc) -pthread
+
+$(BUILD)/nft-helper/rpcmap.o $(BUILD)/tests/adapter/test_rpcmap.o: \
+  CPPFLAGS += $(shell $(PKG_CONFIG) --cflags libtirpc)
 $(BUILD)/tests/adapter/%.o: CPPFLAGS += -Inft-helper
 
 clean:

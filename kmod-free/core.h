@@ -14,13 +14,6 @@
 #define LOCAL_PROGRAMS  256
 
 /* What runs on this host itself, as its rpcbind says. */
-struct local_program {
-	uint32_t program, version;
-	uint16_t port;
-	uint8_t l4proto;
-	uint8_t family; /* enum family */
-};
-
 struct local {
 	bool known; /* complete: EV_LOCAL_END has come */
 	unsigned int n_addresses, n_programs;
@@ -54,6 +47,7 @@ struct origin {
 	struct tuple master;
 	uint32_t session_id;
 	enum ph_service service;
+	bool paired;
 };
 
 struct origin origin_of_session(struct session *s);
@@ -94,7 +88,7 @@ struct pinhole *usable(const struct engine *e, const struct tuple *flow);
 /* Lets a first packet in, or refuses it. */
 void admit(struct engine *e, const struct tuple *flow);
 
-/* All pinholes of an owner that ends: unused ones close, a transfer under way may finish. */
+/* All pinholes of a session that ends: unused ones close, a transfer under way may finish. */
 void close_owned(struct engine *e, struct owner *o, enum reason why);
 
 void arm_open(struct engine *e, struct pinhole *p);
@@ -105,7 +99,16 @@ void postpone(struct engine *e, struct pinhole *p, enum pinhole_todo todo);
 /* --- mapping.c ----------------------------------------------------------------------------------
  */
 
-/* The pair that owns p, if p is a mapping or a flow of one. */
+/*
+ * The port window of an encrypted session: one for all encrypted sessions of the same hosts, open
+ * while any of them lives, since nothing tells which of them a flow belongs to. With `asleep` it
+ * opens when a resync has proven the session. False with *why when it cannot be had.
+ */
+bool window_join(
+    struct engine *e, struct session *s, const struct cursor *cause, bool asleep, enum reason *why);
+void window_leave(struct engine *e, struct session *s);
+
+/* The pair that owns p, if p is a mapping, a port window, or a flow of one. */
 struct pair *pair_of_pinhole(const struct engine *e, const struct pinhole *p);
 
 /* A flow of the pair has begun or ended: mappings wake, or begin to linger. */

@@ -99,6 +99,7 @@ static void session_end(struct engine *e, struct session *s, enum reason why)
 
 	emit_session(e, OP_SESSION_END, why, s);
 	close_owned(e, &s->owner, why);
+	window_leave(e, s);
 	leave_pair(e, s);
 	session_free(&e->sessions, s);
 	/* A control flow that a mapping let in is one of its flows as well. */
@@ -206,7 +207,7 @@ static void on_control(
 	}
 	if (pkt->tcp_flags & TCP_SYN)
 		stream_syn(&s->stream[ev->dir], pkt->seq);
-	if (full)
+	if (full && s->tracker->bytes)
 		tcp_payload(e, s, ev->dir, pkt);
 	if (pkt->tcp_flags & TCP_FIN)
 		s->finished |= (uint8_t)(1u << ev->dir);
@@ -549,15 +550,21 @@ enum match engine_match(
 bool engine_restore_session(
     struct engine *e, uint64_t now, const struct tuple *t, enum ph_service svc, bool encrypted)
 {
+	static const char cause[] = "encrypted before a restart";
+	const struct cursor text = cursor_of(cause, sizeof(cause) - 1);
 	struct decision unused = { .n = 0 };
 	struct session *s = NULL;
+	enum reason why;
 
 	e->out = &unused;
 	e->now = now;
 	if (!session_of(&e->sessions, t))
 		s = inherit(e, t, svc);
-	if (s)
-		s->encrypted = encrypted;
+	if (s && encrypted) {
+		s->encrypted = true;
+		if (e->policy.service[svc].tls == TLS_WINDOW)
+			(void)window_join(e, s, &text, true, &why);
+	}
 	e->out = NULL;
 	return s;
 }
@@ -578,6 +585,7 @@ static bool origin_of_restored(struct engine *e, const struct restored_pinhole *
 		.client = client_get(&e->sessions, &r->master.src),
 		.master = r->master,
 		.service = r->service,
+		.paired = true,
 	};
 	if (pair)
 		o->owner = &pair->owner;

@@ -153,8 +153,15 @@ struct restored_pinhole {
 };
 bool engine_restore_pinhole(struct engine *e, uint64_t now, const struct restored_pinhole *r);
 
-/* What is known to run on this host, for people: NULL past the last one. */
-struct local_program;
+/* An RPC program that runs on this host, as EV_LOCAL_PROGRAM told. */
+struct local_program {
+	uint32_t program, version;
+	uint16_t port;
+	uint8_t l4proto;
+	uint8_t family; /* enum family */
+};
+
+/* For people: NULL past the last one. */
 const struct local_program *engine_local_program(const struct engine *e, unsigned int i);
 
 #endif

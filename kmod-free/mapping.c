@@ -14,7 +14,7 @@
 
 struct pair *pair_of_pinhole(const struct engine *e, const struct pinhole *p)
 {
-	return p->program ? pair_of(&e->pairs, &p->flow.src, &p->flow.dst) : NULL;
+	return p->paired ? pair_of(&e->pairs, &p->flow.src, &p->flow.dst) : NULL;
 }
 
 /* --- sleeping and waking ------------------------------------------------------------------------
@@ -57,7 +57,7 @@ void pairs_tick(struct engine *e)
 
 		(void)deadline_arm(&e->pairs.lingers, &pair->linger, DEADLINE_NEVER - 1);
 		DL_FOREACH (pair->owner.pinholes, p)
-			if (p->state == PINHOLE_OPEN && p->todo == TODO_NONE)
+			if (p->program && p->state == PINHOLE_OPEN && p->todo == TODO_NONE)
 				postpone(e, p, TODO_SLEEP);
 	}
 	if (e->comparing)
@@ -125,6 +125,57 @@ void close_mapping(struct engine *e, struct pinhole *p, enum reason why)
 	close_pinhole(e, p, why);
 	if (pair && !pair_lives(pair))
 		pair_put(&e->pairs, pair);
+}
+
+/* --- port windows -------------------------------------------------------------------------------
+ */
+
+bool window_join(
+    struct engine *e, struct session *s, const struct cursor *cause, bool asleep, enum reason *why)
+{
+	const struct service_policy *policy = &e->policy.service[s->service];
+	struct pair *pair = pair_get(&e->pairs, &s->tuple.src, &s->tuple.dst);
+	struct origin o = origin_of_session(s);
+	struct tuple flow = s->tuple;
+	struct pinhole *p;
+
+	if (!pair) {
+		*why = REASON_NO_MEMORY;
+		return false;
+	}
+	flow.sport = 0;
+	flow.dport = policy->window_lo;
+	p = pinhole_expecting(&e->pinholes, &flow);
+	if (!p || !p->paired || p->program || p->todo == TODO_CLOSE) {
+		o.owner = &pair->owner;
+		o.paired = true;
+		p = open_pinhole(
+		    e, &o, &flow, policy->window_hi, asleep ? PINHOLE_DORMANT : PINHOLE_OPEN, why);
+		if (!p) {
+			pair_put(&e->pairs, pair);
+			return false;
+		}
+		p->many = true;
+		cursor_escape(cause, p->cause, sizeof(p->cause));
+		if (!asleep)
+			report_open(e, p, REASON_ANNOUNCED);
+	}
+	if (!s->pair) { /* as a master for the flows of the window */
+		s->pair = pair;
+		DL_APPEND(pair->flows, s);
+	}
+	p->users++;
+	s->window_id = p->id;
+	return true;
+}
+
+void window_leave(struct engine *e, struct session *s)
+{
+	struct pinhole *p = s->window_id ? pinhole_by_id(&e->pinholes, s->window_id) : NULL;
+
+	s->window_id = 0;
+	if (p && --p->users == 0 && p->todo != TODO_CLOSE)
+		close_mapping(e, p, REASON_SESSION_ENDED);
 }
 
 /* --- requests -----------------------------------------------------------------------------------
@@ -195,6 +246,7 @@ uint32_t mapping_request(struct engine *e, struct session *s, const struct reque
 	struct origin o = origin_of_session(s);
 
 	o.owner = &s->pair->owner;
+	o.paired = true;
 	close_moved(e, o.owner, r, flow);
 	return open_mapping(e, s->pair, &o, r, flow, REASON_ANNOUNCED, why);
 }
@@ -250,6 +302,7 @@ static void open_local(struct engine *e, struct session *s)
 	char cause[PINHOLE_CAUSE];
 
 	o.owner = &s->pair->owner;
+	o.paired = true;
 	o.service = PH_SVC_SUNRPC;
 	for (unsigned int i = 0; i < e->local.n_programs; i++) {
 		const struct local_program *l = &e->local.program[i];

@@ -149,6 +149,7 @@ struct pinhole *open_pinhole(struct engine *e, const struct origin *o, const str
 	p->frame = e->frame;
 	p->opened_at = e->now;
 	p->proven = true;
+	p->paired = o->paired;
 	p->client = o->client;
 	p->client->pinholes++;
 	attach(p, o->owner);
@@ -245,19 +246,7 @@ void close_pinhole(struct engine *e, struct pinhole *p, enum reason why)
 void close_owned(struct engine *e, struct owner *o, enum reason why)
 {
 	struct pinhole *p, *next;
-	bool more;
 
-	/* `many` first: each takes its flows with it, so the list has to be read anew. */
-	do {
-		more = false;
-		DL_FOREACH (o->pinholes, p) {
-			if (p->many && p->todo != TODO_CLOSE) {
-				close_pinhole(e, p, why);
-				more = true;
-				break;
-			}
-		}
-	} while (more);
 	for (p = o->pinholes; p; p = next) {
 		next = p->next;
 		if (p->state != PINHOLE_BOUND && p->todo != TODO_CLOSE)
@@ -289,6 +278,7 @@ static struct pinhole *bind_child(
 		.master = p->master,
 		.session_id = p->session_id,
 		.service = (enum ph_service)p->service,
+		.paired = p->paired,
 	};
 	struct pinhole *child = open_pinhole(e, &o, flow, flow->dport, PINHOLE_BOUND, why);
 	struct pair *pair;
@@ -340,7 +330,7 @@ void admit(struct engine *e, const struct tuple *flow)
 	}
 	many = p->many;
 	master = p->master;
-	if (p->program)
+	if (p->paired)
 		mapping_master(e, p, &master);
 	bound = bind_flow(e, p, flow, &why);
 	if (!bound) {

@@ -46,6 +46,7 @@ struct pinhole {
 	uint8_t todo;      /* enum pinhole_todo */
 	uint8_t doom;      /* enum reason, for TODO_CLOSE */
 	bool many;
+	bool paired;  /* its owner is a pair */
 	bool portmap; /* leads to an rpcbind, which is a control port itself */
 	bool moved;   /* closes because its port was given up: whoever still uses it is told so */
 	bool proven;  /* conntrack has shown its flow since the last resync */
@@ -54,6 +55,7 @@ struct pinhole {
 	uint32_t id;
 	uint32_t session_id;    /* stays when the session is gone */
 	uint32_t parent_id;     /* the `many` pinhole that let this flow in, or 0 */
+	uint32_t users;         /* encrypted sessions that share a port window */
 	uint32_t frame;         /* of the announcing packet; 0 outside captures */
 	uint64_t opened_at;     /* ns, engine time */
 	struct deadline expiry; /* not armed when only its end closes it */

@@ -31,6 +31,7 @@ void policy_defaults(struct policy *p)
 	 * instead: what strangers want to reach on a server.
 	 */
 	p->service[PH_SVC_SUNRPC] = (struct service_policy){
+		.enabled = true,
 		.ports = { 111 },
 		.n_ports = 1,
 		.min_port = 1,
@@ -45,8 +46,13 @@ void policy_defaults(struct policy *p)
 		    8080, 8443, 9200, 10250, 11211, 27017 },
 		.n_never = 51,
 		.callbacks = true,
+		.local_rpcbind = true,
 	};
-	p->service[PH_SVC_NFS] = (struct service_policy){ .ports = { 2049 }, .n_ports = 1 };
+	p->service[PH_SVC_NFS] = (struct service_policy){
+		.enabled = true,
+		.ports = { 2049 },
+		.n_ports = 1,
+	};
 }
 
 static const struct {

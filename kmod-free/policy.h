@@ -39,6 +39,7 @@ struct service_policy {
 	uint32_t programs[POLICY_PROGRAMS]; /* RPC programs that may be opened */
 	uint16_t never[POLICY_NEVER];       /* ports that no announcement opens; ascending */
 	uint8_t n_programs, n_never;
+	bool local_rpcbind; /* for the adapter: ask the rpcbind of this host */
 	bool callbacks; /* the server may ask the rpcbind of a client that holds locks on it */
 };
 

@@ -156,26 +156,15 @@ void track_encrypted(struct track *t, struct cursor cause)
 	struct engine *e = t->engine;
 	struct session *s = t->session;
 	struct tuple flow = s->tuple;
-	struct pinhole *p = NULL;
-	const struct service_policy *policy = &e->policy.service[s->service];
-	const struct origin o = origin_of_session(s);
 	enum reason why = REASON_ENCRYPTED;
 
 	s->encrypted = true;
-	flow.sport = 0;
-	flow.dport = policy->window_lo;
-	if (policy->tls == TLS_WINDOW) {
-		if (ops_left(e, OPS_PER_REQUEST))
-			p = open_pinhole(e, &o, &flow, policy->window_hi, PINHOLE_OPEN, &why);
-		else
+	if (e->policy.service[s->service].tls == TLS_WINDOW) {
+		if (!ops_left(e, OPS_PER_REQUEST))
 			why = REASON_LIMIT_BURST;
+		else if (window_join(e, s, &cause, false, &why))
+			return;
 	}
-	if (!p) {
-		flow.dport = 0;
-		refuse(e, why, s, &flow, &cause);
-		return;
-	}
-	p->many = true;
-	cursor_escape(&cause, p->cause, sizeof(p->cause));
-	report_open(e, p, REASON_ANNOUNCED);
+	flow.sport = flow.dport = 0;
+	refuse(e, why, s, &flow, &cause);
 }

@@ -45,6 +45,7 @@ struct session {
 	struct session *prev, *next; /* within pair */
 	struct asked *asked;         /* ring of QUESTIONS; NULL until the tracker asks */
 	uint32_t asked_count;
+	uint32_t window_id;      /* of the port window that it shares, or 0 */
 	struct stream stream[2]; /* enum dir; unused for UDP */
 	UT_hash_handle by_tuple, by_id;
 	uint8_t state[] __attribute__((aligned(16))); /* tracker->state_size bytes */

@@ -37,6 +37,13 @@ enum setting_id {
 	SET_MIN_PORT,
 	SET_TLS,
 	SET_WINDOW,
+	SET_NFS_PORTS,
+	SET_PROGRAMS,
+	SET_NEVER_OPEN,
+	SET_LINGER,
+	SET_MAPPING_TTL,
+	SET_CALLBACKS,
+	SET_LOCAL_RPCBIND,
 	SET_MAX
 };
 
@@ -50,6 +57,7 @@ struct setting {
 	const char *words[WORDS_MAX]; /* a choice of words, each standing for its place; or */
 	uint32_t min, max;            /* a number; both 0 for what is neither */
 	enum ph_service only;         /* the one service that has it, or PH_SVC_NONE */
+	bool list;                    /* several values */
 };
 
 static const struct setting settings[] = {
@@ -66,11 +74,24 @@ static const struct setting settings[] = {
 	[SET_PINHOLES_SESSION] = { BLOCK_LIMITS, "pinholes-per-session", .min = 1,
 	    .max = 1u << 20 },
 	[SET_ENABLED] = { BLOCK_SERVICE, "enabled", .words = { "false", "true" } },
-	[SET_PORTS] = { BLOCK_SERVICE, "ports", .min = 1, .max = UINT16_MAX },
+	[SET_PORTS] = { BLOCK_SERVICE, "ports", .min = 1, .max = UINT16_MAX, .list = true },
 	[SET_TIMEOUT] = { BLOCK_SERVICE, "timeout", .min = 1, .max = 86400 },
 	[SET_MIN_PORT] = { BLOCK_SERVICE, "min-port", .min = 1, .max = UINT16_MAX },
 	[SET_TLS] = { BLOCK_SERVICE, "tls", .words = { "closed", "window" }, .only = PH_SVC_FTP },
 	[SET_WINDOW] = { BLOCK_SERVICE, "window", .only = PH_SVC_FTP },
+	[SET_NFS_PORTS] = { BLOCK_SERVICE, "nfs-ports", .min = 1, .max = UINT16_MAX,
+	    .only = PH_SVC_SUNRPC, .list = true },
+	[SET_PROGRAMS] = { BLOCK_SERVICE, "programs", .only = PH_SVC_SUNRPC, .list = true },
+	[SET_NEVER_OPEN] = { BLOCK_SERVICE, "never-open", .min = 1, .max = UINT16_MAX,
+	    .only = PH_SVC_SUNRPC, .list = true },
+	/* Conntrack keeps a closed TCP flow, the last possible master, for two minutes. */
+	[SET_LINGER] = { BLOCK_SERVICE, "linger", .min = 1, .max = 110, .only = PH_SVC_SUNRPC },
+	[SET_MAPPING_TTL] = { BLOCK_SERVICE, "mapping-ttl", .min = 1, .max = 604800,
+	    .only = PH_SVC_SUNRPC },
+	[SET_CALLBACKS] = { BLOCK_SERVICE, "callbacks", .words = { "false", "true" },
+	    .only = PH_SVC_SUNRPC },
+	[SET_LOCAL_RPCBIND] = { BLOCK_SERVICE, "local-rpcbind", .words = { "false", "true" },
+	    .only = PH_SVC_SUNRPC },
 };
 _Static_assert(sizeof(settings) / sizeof(settings[0]) == SET_MAX, "one line a setting");
 
@@ -207,6 +228,50 @@ static bool add_port(struct reading *r, int line, struct service_policy *svc, ui
 	return true;
 }
 
+/* An RPC program, by name or number. */
+static bool add_program(struct reading *r, int line, struct service_policy *svc, const char *word)
+{
+	uint32_t program = policy_program_number(word);
+
+	if (!program && (!parse_number(word, &program) || program == 0)) {
+		complain(r, line,
+		    "'%.64s' is no RPC program: a number is needed, or mountd, nfs, nfs_acl, "
+		    "nlockmgr, rquotad, status",
+		    word);
+		return false;
+	}
+	if (svc->n_programs == POLICY_PROGRAMS) {
+		complain(r, line, "program '%.64s' is one too many: at most %d", word,
+		    POLICY_PROGRAMS);
+		return false;
+	}
+	svc->programs[svc->n_programs++] = program;
+	return true;
+}
+
+static bool add_never(struct reading *r, int line, struct service_policy *svc, uint16_t port)
+{
+	if (svc->n_never == POLICY_NEVER) {
+		complain(r, line, "port '%u' is one too many: at most %d", port, POLICY_NEVER);
+		return false;
+	}
+	svc->never[svc->n_never++] = port;
+	return true;
+}
+
+/* The first value of a list takes the place of the default one. */
+static void forget_default(struct service_policy *p, enum setting_id id, enum ph_service svc)
+{
+	if (id == SET_PORTS)
+		p[svc].n_ports = 0;
+	else if (id == SET_NFS_PORTS)
+		p[PH_SVC_NFS].n_ports = 0;
+	else if (id == SET_PROGRAMS)
+		p[svc].n_programs = 0;
+	else if (id == SET_NEVER_OPEN)
+		p[svc].n_never = 0;
+}
+
 static bool store(struct reading *r, int line, enum setting_id id, enum ph_service svc,
     uint32_t value, const char *word)
 {
@@ -253,6 +318,8 @@ static bool store(struct reading *r, int line, enum setting_id id, enum ph_servi
 		break;
 	case SET_ENABLED:
 		sp->enabled = value;
+		if (svc == PH_SVC_SUNRPC) /* they keep its mappings alive */
+			p->service[PH_SVC_NFS].enabled = value;
 		break;
 	case SET_PORTS:
 		return add_port(r, line, sp, (uint16_t)value);
@@ -274,6 +341,24 @@ static bool store(struct reading *r, int line, enum setting_id id, enum ph_servi
 			return false;
 		}
 		break;
+	case SET_NFS_PORTS:
+		return add_port(r, line, &p->service[PH_SVC_NFS], (uint16_t)value);
+	case SET_PROGRAMS:
+		return add_program(r, line, sp, word);
+	case SET_NEVER_OPEN:
+		return add_never(r, line, sp, (uint16_t)value);
+	case SET_LINGER:
+		sp->linger = value * NSEC_PER_SEC;
+		break;
+	case SET_MAPPING_TTL:
+		sp->mapping_ttl = value * NSEC_PER_SEC;
+		break;
+	case SET_CALLBACKS:
+		sp->callbacks = value;
+		break;
+	case SET_LOCAL_RPCBIND:
+		sp->local_rpcbind = value;
+		break;
 	case SET_MAX:
 		break;
 	}
@@ -290,7 +375,7 @@ static bool block_service(struct reading *r, cfg_t *block, enum ph_service *svc)
 		complain(r, block->line, "no service is called '%.64s'", title ? title : "");
 		return false;
 	}
-	if (!tracker_of(*svc)) {
+	if (!tracker_of(*svc) || *svc == PH_SVC_NFS) {
 		complain(r, block->line, "service '%s' is not part of this version", title);
 		return false;
 	}
@@ -328,14 +413,14 @@ static int set_option(cfg_t *cfg, cfg_opt_t *opt, const char *word, void *result
 		return -1;
 	}
 	/* The further values of a list are not a second setting. */
-	if (r->seen[id][svc] && !(id == SET_PORTS && cfg_opt_size(opt) > 1)) {
+	if (r->seen[id][svc] && !(s->list && cfg_opt_size(opt) > 1)) {
 		complain(r, cfg->line, "'%s' is set twice", s->name);
 		return -1;
 	}
-	if (id == SET_PORTS && !r->seen[id][svc])
-		r->config.policy.service[svc].n_ports = 0;
+	if (!r->seen[id][svc])
+		forget_default(r->config.policy.service, id, svc);
 	r->seen[id][svc] = true;
-	if (id != SET_WINDOW && !parse_value(r, cfg->line, s, word, &value))
+	if ((s->words[0] || s->max) && !parse_value(r, cfg->line, s, word, &value))
 		return -1;
 	if (!store(r, cfg->line, id, svc, value, word))
 		return -1;
@@ -411,6 +496,13 @@ static int parse(struct reading *r, const char *text)
 		OPTION("min-port"),
 		OPTION("tls"),
 		OPTION("window"),
+		OPTIONS("nfs-ports"),
+		OPTIONS("programs"),
+		OPTIONS("never-open"),
+		OPTION("linger"),
+		OPTION("mapping-ttl"),
+		OPTION("callbacks"),
+		OPTION("local-rpcbind"),
 		CFG_END(),
 	};
 	cfg_opt_t root[] = {

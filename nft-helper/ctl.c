@@ -292,12 +292,14 @@ static void do_sessions(struct peer *c, const json_t *request)
 static void do_show(struct peer *c, const json_t *request)
 {
 	const struct pinhole *p = want_pinhole(c, request);
+	const struct session *s;
 
 	if (!p)
 		return;
+	s = engine_session(the_engine(c->ctl), p->session_id);
 	append_pinhole(c, p);
-	if (p->session)
-		append_session(c, p->session);
+	if (s)
+		append_session(c, s);
 	answer_ok(c);
 }
 
@@ -410,6 +412,21 @@ static void do_status(struct peer *c, const json_t *request)
 	answer_ok(c);
 }
 
+static void do_rpc(struct peer *c, const json_t *request)
+{
+	const struct ctl_host *host = &c->ctl->host;
+	json_t *items = json_array(), *item;
+	size_t i;
+
+	(void)request;
+	if (items && host->rpc)
+		host->rpc(host->arg, items);
+	json_array_foreach(items, i, item)
+		append_json(c, json_incref(item));
+	json_decref(items);
+	answer_ok(c);
+}
+
 static const struct command {
 	const char *name;
 	void (*run)(struct peer *c, const json_t *request);
@@ -422,6 +439,7 @@ static const struct command {
 	{ "watch", do_watch },
 	{ "close", do_close },
 	{ "status", do_status },
+	{ "rpc", do_rpc },
 };
 
 static void request(struct peer *c, const char *line, size_t len)

@@ -27,6 +27,8 @@ struct ctl_host {
 	void (*stats)(void *arg, json_t *stats);
 	/* Fills in "admit", "capture", "lacks", ...; "version" and "pid" are already there. */
 	void (*status)(void *arg, json_t *status);
+	/* What the local rpcbind says: appends one object a program, after one about rpcbind itself. */
+	void (*rpc)(void *arg, json_t *items);
 	void *arg;
 };
 

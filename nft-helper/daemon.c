@@ -25,6 +25,7 @@
 #include "pinhole/ctl.h"
 #include "privs.h"
 #include "queue.h"
+#include "rpcmap.h"
 #include "state.h"
 #include "table.h"
 
@@ -46,6 +47,8 @@ struct daemon {
 	struct queue *queue; /* NULL in passive capture */
 	struct table *table;
 	struct ctl *ctl;
+	struct rpcmap *rpcmap; /* NULL when it is not to be asked */
+	struct rpcmap_snapshot local;
 	int dir; /* runtime directory */
 	sd_event *event;
 	sd_event_source *tick, *save;
@@ -137,6 +140,9 @@ static void apply(struct daemon *d, const struct event *ev, const struct op *op)
 	case OP_REFUSE:
 		break;
 	}
+	/* A client is back: what it needs may have moved meanwhile. */
+	if (op->kind == OP_SESSION_BEGIN && op->service == PH_SVC_NFS && d->rpcmap)
+		rpcmap_ask(d->rpcmap);
 	if (op->kind != OP_REFUSE && op->kind != OP_RENEW)
 		d->dirty = true;
 	announce(d, op);
@@ -405,6 +411,78 @@ static int on_readable(sd_event_source *s, int fd, uint32_t revents, void *arg)
 	return 0;
 }
 
+/* --- the local rpcbind -------------------------------------------------------------------------- */
+
+static void tell_local(struct daemon *d, const struct rpcmap_snapshot *local)
+{
+	struct event ev = { .kind = EV_LOCAL_BEGIN };
+
+	feed(d, &ev);
+	for (unsigned int i = 0; i < local->n_addresses; i++) {
+		ev = (struct event){ .kind = EV_LOCAL_ADDRESS };
+		ev.tuple.dst = local->address[i];
+		feed(d, &ev);
+	}
+	for (unsigned int i = 0; i < local->n_programs; i++) {
+		const struct rpcmap_program *p = &local->program[i];
+
+		ev = (struct event){
+			.kind = EV_LOCAL_PROGRAM,
+			.program = p->program,
+			.version = p->version,
+		};
+		ev.tuple.dst.family = p->family;
+		ev.tuple.dport = p->port;
+		ev.tuple.l4proto = p->l4proto;
+		feed(d, &ev);
+	}
+	ev = (struct event){ .kind = EV_LOCAL_END };
+	feed(d, &ev);
+}
+
+static int on_rpcmap(sd_event_source *s, int fd, uint32_t revents, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)s, (void)fd, (void)revents;
+	if (!rpcmap_take(d->rpcmap, &d->local))
+		return 0;
+	/* An rpcbind that is away, or whose list is cut, has not unregistered anything. */
+	if (d->local.state == RPCMAP_ANSWERED && !d->local.cut)
+		tell_local(d, &d->local);
+	else
+		log_line(LOG_LEVEL_NOTICE, "local rpcbind: %s", d->local.text);
+	commit_table(d);
+	schedule(d);
+	return 0;
+}
+
+static int open_rpcmap(struct daemon *d)
+{
+	const struct service_policy *p = &d->conf.policy.service[PH_SVC_SUNRPC];
+	int err;
+
+	if (!p->enabled || !p->local_rpcbind)
+		return 0;
+	err = rpcmap_start(&d->rpcmap);
+	if (err >= 0)
+		err = sd_event_add_io(
+		    d->event, NULL, rpcmap_fd(d->rpcmap), EPOLLIN, on_rpcmap, d);
+	if (err < 0)
+		log_line(LOG_LEVEL_ERROR, "cannot start asking the local rpcbind: %s", strerror(-err));
+	return err;
+}
+
+/* NFS clients that were mounted before this daemon started count from now on. */
+static int adopt(struct daemon *d)
+{
+	const struct service_policy *p = &d->conf.policy.service[PH_SVC_NFS];
+
+	return p->enabled ?
+	    ct_adopt(d->ct, p->ports, p->n_ports, PH_SVC_NFS, on_alive, d) :
+	    0;
+}
+
 /* --- time --------------------------------------------------------------------------------------- */
 
 static void save_state(struct daemon *d)
@@ -462,6 +540,8 @@ static void schedule(struct daemon *d)
 {
 	uint64_t now = engine_now(), at = engine_deadline(d->engine);
 
+	if (d->rpcmap)
+		rpcmap_watch(d->rpcmap, engine_stats(d->engine)->live_sessions > 0);
 	if (at != DEADLINE_NEVER)
 		arm(d->tick, at > now + TICK_LEAST ? at : now + TICK_LEAST);
 	if (d->dirty)
@@ -542,6 +622,38 @@ static uint64_t host_now(void *arg)
 	return engine_now();
 }
 
+static const char *local_word(const struct daemon *d)
+{
+	return d->rpcmap ? rpcmap_word(d->local.state) : "not asked";
+}
+
+static json_t *local_json(const struct daemon *d, const struct local_program *l)
+{
+	const struct policy *policy = engine_policy(d->engine);
+	const struct addr none = { .family = FAMILY_NONE };
+	const char *name = policy_program_name(l->program);
+	enum reason why = policy_program_allowed(policy, PH_SVC_SUNRPC, l->program) ?
+	    policy_judge(policy, PH_SVC_SUNRPC, l->port, &none, &none) :
+	    REASON_PROGRAM;
+
+	return json_pack("{s:I,s:s?,s:i,s:s,s:i,s:i,s:b,s:s?}", "program", (json_int_t)l->program,
+	    "program_name", name, "version", (int)l->version, "proto",
+	    l->l4proto == L4_TCP ? "tcp" : "udp", "family", (int)l->family, "port", (int)l->port,
+	    "allowed", why == REASON_ANNOUNCED, "reason",
+	    why == REASON_ANNOUNCED ? NULL : reason_word(why));
+}
+
+static void host_rpc(void *arg, json_t *items)
+{
+	const struct daemon *d = arg;
+	const struct local_program *l;
+
+	json_array_append_new(items,
+	    json_pack("{s:s,s:s}", "rpcbind", local_word(d), "error", d->local.text));
+	for (unsigned int i = 0; (l = engine_local_program(d->engine, i)); i++)
+		json_array_append_new(items, local_json(d, l));
+}
+
 static int host_close(void *arg, uint32_t id)
 {
 	struct daemon *d = arg;
@@ -598,6 +710,7 @@ static void host_status(void *arg, json_t *status)
 	json_object_set_new(status, "table_owned", json_boolean(table_owned(d->table)));
 	json_object_set_new(status, "one_shot", json_boolean(table_one_shot(d->table)));
 	json_object_set_new(status, "confined", json_boolean(d->confined));
+	json_object_set_new(status, "local_rpcbind", json_string(local_word(d)));
 }
 
 /* --- start and end ------------------------------------------------------------------------------- */
@@ -679,7 +792,9 @@ static int restore(struct daemon *d)
 
 	if (err < 0 && err != -ENOENT)
 		log_line(LOG_LEVEL_WARNING, "saved state: %s; asking conntrack alone", strerror(-err));
-	err = resync(d);
+	err = adopt(d);
+	if (err == 0)
+		err = resync(d);
 	if (err < 0) {
 		log_line(LOG_LEVEL_ERROR,
 		    "cannot ask conntrack: %s (kernel has no nf_conntrack_netlink?)", strerror(-err));
@@ -795,6 +910,7 @@ static int open_control(struct daemon *d)
 		.hits = host_hits,
 		.stats = host_stats,
 		.status = host_status,
+		.rpc = host_rpc,
 		.arg = d,
 	};
 	int err = ctl_open(&d->ctl, d->event, d->options.runtime_dir, &host);
@@ -827,6 +943,9 @@ int daemon_start(struct daemon **out, const struct daemon_options *options, cons
 		log_line(LOG_LEVEL_ERROR, "cannot drop privileges: %s", strerror(-err));
 		return err;
 	}
+	err = open_rpcmap(d);
+	if (err < 0)
+		return err;
 	if (!d->confined)
 		log_line(LOG_LEVEL_NOTICE, "this kernel has no Landlock: files are protected by the "
 					   "unit's own settings only");
@@ -849,6 +968,7 @@ void daemon_stop(struct daemon *d)
 		return;
 	if (d->engine && d->dir >= 0 && d->table)
 		save_state(d);
+	rpcmap_stop(d->rpcmap);
 	ctl_close(d->ctl);
 	if (d->table)
 		table_destroy(d->table);

@@ -19,6 +19,7 @@ const char *service_word(enum ph_service svc)
 		[PH_SVC_BFD] = "bfd",
 		[PH_SVC_TFTP] = "tftp",
 		[PH_SVC_RSH] = "rsh",
+		[PH_SVC_NFS] = "nfs",
 	};
 	_Static_assert(sizeof(words) / sizeof(words[0]) == PH_SVC_MAX, "a word a service");
 
@@ -152,11 +153,25 @@ static json_t *seconds_between(uint64_t from, uint64_t to, bool round_up)
 	return json_integer((json_int_t)((ns + (round_up ? NSEC_PER_SEC - 1 : 0)) / NSEC_PER_SEC));
 }
 
+/* Adds the RPC program of a mapping: number, name where there is one, versions. */
+static bool put_program(json_t *o, uint32_t program, uint32_t versions)
+{
+	const char *name = policy_program_name(program);
+	json_t *list = json_array();
+	bool ok = true;
+
+	for (unsigned int v = 0; v < 32; v++)
+		if (versions & PROGRAM_VERSION(v))
+			ok = json_array_append_new(list, json_integer(v)) == 0 && ok;
+	ok = put(o, "program", json_integer(program)) && put(o, "versions", list) && ok;
+	return name ? put(o, "program_name", json_string(name)) && ok : ok;
+}
+
 static json_t *pinhole_session(const struct pinhole *p)
 {
 	json_t *o = json_object();
 	bool ok = put(o, "id", json_integer(p->session_id)) && put_flow(o, &p->master, 0) &&
-		  put(o, "alive", json_boolean(p->session != NULL));
+		  put(o, "alive", json_boolean(p->owner != NULL));
 
 	return whole(o, ok);
 }
@@ -183,6 +198,8 @@ json_t *describe_pinhole(
 	     put(o, "session", pinhole_session(p));
 	if (packets)
 		ok = put(o, "packets", json_integer((json_int_t)*packets)) && ok;
+	if (p->program)
+		ok = put_program(o, p->program, p->versions) && ok;
 	if (p->parent_id)
 		ok = put(o, "parent", json_integer(p->parent_id)) && ok;
 	return whole(o, ok);
@@ -193,7 +210,7 @@ json_t *describe_session(const struct session *s, const struct describe_clock *c
 	json_t *o = json_object(), *ids = json_array();
 	bool ok = true;
 
-	for (const struct pinhole *p = s->pinholes; p; p = p->next)
+	for (const struct pinhole *p = s->owner.pinholes; p; p = p->next)
 		ok = json_array_append_new(ids, json_integer(p->id)) == 0 && ok;
 	ok = put(o, "id", json_integer(s->id)) &&
 	     put(o, "service", json_string(service_word((enum ph_service)s->service))) &&

@@ -322,6 +322,40 @@ static int run_status(const struct call *call)
 	return one_object(call, "status", show_status);
 }
 
+static int run_rpc(const struct call *call)
+{
+	struct show_table *table = show_table_rpc();
+	const json_t *rpcbind;
+	json_t *items, *item;
+	int status;
+	size_t i;
+
+	items = ask_all(call, json_pack("{ss}", "cmd", "rpc"), &status);
+	if (!items) {
+		show_table_free(table);
+		return status;
+	}
+	rpcbind = json_array_get(items, 0);
+	if (call->json) {
+		json_t *answer = json_deep_copy(rpcbind), *programs = json_copy(items);
+
+		(void)json_array_remove(programs, 0);
+		(void)json_object_set_new(answer, "programs", programs);
+		print_json(answer);
+		json_decref(answer);
+		show_table_free(table);
+	} else {
+		(void)printf("local rpcbind: %s\n",
+		    json_string_value(json_object_get(rpcbind, "rpcbind")));
+		json_array_foreach(items, i, item) if (i && table) (void)
+		    show_table_add(table, item);
+		if (table)
+			show_table_end(table, "it names no program");
+	}
+	json_decref(items);
+	return DONE;
+}
+
 static int run_close(const struct call *call)
 {
 	uint32_t id;
@@ -528,6 +562,14 @@ static const struct command commands[] = {
 	    .help = "Until interrupted.\n"
 		    "--json: one object a line, as of `replay --json` without \"frame\";\n"
 		    "{\"lost\": N} where events came faster than they were read.\n",
+	},
+	{
+	    .name = "rpc",
+	    .run = run_rpc,
+	    .usage = "",
+	    .summary = "what the local rpcbind says, and what of it is opened",
+	    .help = "On an NFS server. Clients with a live NFS connection get what is opened\n"
+		    "without asking. --json: one object, {\"rpcbind\", \"programs\": [...]}.\n",
 	},
 	{
 	    .name = "close",

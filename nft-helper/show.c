@@ -72,6 +72,25 @@ static void cell_plain(const json_t *item, const char *key, char *text)
 		(void)snprintf(text, CELL, "-");
 }
 
+/* "mountd v1,3" for a mapping, else the service. */
+static void cell_service(const json_t *item, const char *key, char *text)
+{
+	const json_t *versions = json_object_get(item, "versions"), *v;
+	size_t i, used;
+
+	if (!json_object_get(item, "program")) {
+		cell_plain(item, key, text);
+		return;
+	}
+	cell_plain(item, json_object_get(item, "program_name") ? "program_name" : "program", text);
+	json_array_foreach(versions, i, v)
+	{
+		used = strlen(text);
+		(void)snprintf(text + used, CELL - used, "%s%d", i ? "," : " v",
+		    (int)json_integer_value(v));
+	}
+}
+
 /* Seconds, in the two largest units that say something. */
 static void cell_duration(const json_t *item, const char *key, char *text)
 {
@@ -180,7 +199,7 @@ struct show_table *show_table_pinholes(void)
 	static const struct column columns[] = {
 		{ "ID", cell_plain, "id", true },
 		{ "STATE", cell_plain, "state", false },
-		{ "SERVICE", cell_plain, "service", false },
+		{ "SERVICE", cell_service, "service", false },
 		{ "PROTO", cell_plain, "proto", false },
 		{ "SOURCE", cell_source, NULL, false },
 		{ "DESTINATION", cell_destination, NULL, false },
@@ -188,6 +207,23 @@ struct show_table *show_table_pinholes(void)
 		{ "EXPIRES", cell_duration, "expires", true },
 		{ "PACKETS", cell_plain, "packets", true },
 		{ "SESSION", cell_session, "session", true },
+	};
+	_Static_assert(sizeof(columns) / sizeof(columns[0]) <= COLUMNS, "widths are kept");
+
+	return table_of(columns, sizeof(columns) / sizeof(columns[0]));
+}
+
+struct show_table *show_table_rpc(void)
+{
+	static const struct column columns[] = {
+		{ "PROGRAM", cell_plain, "program", true },
+		{ "NAME", cell_plain, "program_name", false },
+		{ "VERSION", cell_plain, "version", true },
+		{ "PROTO", cell_plain, "proto", false },
+		{ "FAMILY", cell_plain, "family", false },
+		{ "PORT", cell_plain, "port", true },
+		{ "OPENED", cell_plain, "allowed", false },
+		{ "WHY NOT", cell_plain, "reason", false },
 	};
 	_Static_assert(sizeof(columns) / sizeof(columns[0]) <= COLUMNS, "widths are kept");
 
@@ -356,21 +392,28 @@ void show_why(const json_t *pinhole)
 
 	cell_plain(pinhole, "id", id);
 	cell_plain(pinhole, "state", state);
-	cell_plain(pinhole, "service", service);
+	cell_service(pinhole, "service", service);
 	flow_text(pinhole, flow);
 	until_text(pinhole, until);
 	(void)printf("pinhole #%s, %s: %s\n", id, state, flow);
+	if (json_object_get(pinhole, "program"))
+		(void)printf("  for      %s\n", service);
 	cell_plain(session, "id", id);
 	flow_text(session, flow);
+	cell_plain(pinhole, "service", service);
 	(void)printf("  because  %s session #%s, %s,\n", service, id, flow);
 	cell_plain(pinhole, "cause", flow);
 	(void)printf("           announced it: \"%s\"\n", flow);
 	cell_plain(pinhole, "opened", flow);
 	cell_duration(pinhole, "age", id);
 	(void)printf("  since    %s (%s ago)\n", flow, id);
-	(void)printf("  until    %s%s\n", until,
-	    json_is_true(json_object_get(session, "alive")) ? ""
-							    : "; the session has ended already");
+	if (json_object_get(pinhole, "program"))
+		(void)printf("  until    some time after the last flow of its two hosts\n");
+	else
+		(void)printf("  until    %s%s\n", until,
+		    json_is_true(json_object_get(session, "alive"))
+			? ""
+			: "; the session has ended already");
 }
 
 /* "live_sessions" is written "live sessions". */

@@ -15,6 +15,7 @@ struct show_table;
 
 struct show_table *show_table_pinholes(void);
 struct show_table *show_table_sessions(void);
+struct show_table *show_table_rpc(void);
 
 /* Adds an item; false when memory is out. */
 bool show_table_add(struct show_table *t, const json_t *item);

@@ -14,7 +14,7 @@
 #include "pinhole/ctl.h"
 
 #define STATE_TMP     PH_STATE_FILE ".tmp"
-#define STATE_VERSION 1
+#define STATE_VERSION 2
 
 static json_t *tuple_json(const struct tuple *t)
 {
@@ -64,9 +64,16 @@ static json_t *session_json(const struct session *s)
 
 static json_t *pinhole_json(const struct pinhole *p)
 {
-	return json_pack("{s:s,s:o,s:o,s:i,s:b,s:s}", "kind", "pinhole", "master",
-	    tuple_json(&p->master), "flow", tuple_json(&p->flow), "last", (int)p->dport_hi, "many",
-	    (int)p->many, "cause", p->cause);
+	return json_pack("{s:s,s:i,s:o,s:o,s:i,s:b,s:b,s:I,s:I,s:s}", "kind", "pinhole", "service",
+	    (int)p->service, "master", tuple_json(&p->master), "flow", tuple_json(&p->flow), "last",
+	    (int)p->dport_hi, "many", (int)p->many, "portmap", (int)p->portmap, "program",
+	    (json_int_t)p->program, "versions", (json_int_t)p->versions, "cause", p->cause);
+}
+
+/* Flows of a `many` pinhole are found again by conntrack; a port window by its sessions. */
+static bool worth_saving(const struct pinhole *p)
+{
+	return p->owner && !p->parent_id && (p->program || !p->many);
 }
 
 static int write_all(FILE *f, const struct engine *e)
@@ -76,7 +83,7 @@ static int write_all(FILE *f, const struct engine *e)
 	for (const struct session *s = engine_first_session(e); s && !err; s = engine_next_session(s))
 		err = put_line(f, session_json(s));
 	for (const struct pinhole *p = engine_first_pinhole(e); p && !err; p = engine_next_pinhole(p))
-		if (p->session && !p->parent_id)
+		if (worth_saving(p))
 			err = put_line(f, pinhole_json(p));
 	return err;
 }
@@ -103,33 +110,59 @@ int state_save(int dir, const struct engine *e)
 	return err;
 }
 
+static bool service_of(int n)
+{
+	return n > PH_SVC_NONE && n < PH_SVC_MAX;
+}
+
+static bool claim_session(json_t *item, struct engine *e, uint64_t now, unsigned int *claims)
+{
+	int service = 0, encrypted = 0;
+	json_t *tuple = NULL;
+	struct tuple t;
+
+	if (json_unpack(item, "{s:i,s:b,s:o}", "service", &service, "encrypted", &encrypted, "tuple",
+		&tuple) < 0 ||
+	    !service_of(service) || !tuple_of(tuple, &t))
+		return false;
+	*claims += engine_restore_session(e, now, &t, (enum ph_service)service, encrypted);
+	return true;
+}
+
+static bool claim_pinhole(json_t *item, struct engine *e, uint64_t now, unsigned int *claims)
+{
+	json_int_t last = 0, program = 0, versions = 0;
+	json_t *master = NULL, *flow = NULL;
+	int service = 0, many = 0, portmap = 0;
+	struct restored_pinhole r;
+
+	memset(&r, 0, sizeof(r));
+	if (json_unpack(item, "{s:i,s:o,s:o,s:I,s:b,s:b,s:I,s:I,s:s}", "service", &service, "master",
+		&master, "flow", &flow, "last", &last, "many", &many, "portmap", &portmap, "program",
+		&program, "versions", &versions, "cause", &r.cause) < 0 ||
+	    !service_of(service) || !tuple_of(master, &r.master) || !tuple_of(flow, &r.flow) ||
+	    !port_of(last, &r.dport_hi) || r.dport_hi < r.flow.dport || program < 0 ||
+	    program > UINT32_MAX || versions < 0 || versions > UINT32_MAX)
+		return false;
+	r.service = (enum ph_service)service;
+	r.many = many;
+	r.portmap = portmap;
+	r.program = (uint32_t)program;
+	r.versions = (uint32_t)versions;
+	*claims += engine_restore_pinhole(e, now, &r);
+	return true;
+}
+
 /* False when the line is not what state_save() writes; a claim that the engine refuses is fine. */
 static bool claim(json_t *item, struct engine *e, uint64_t now, unsigned int *claims)
 {
-	const char *kind, *cause = "";
-	json_t *master = NULL, *flow = NULL;
-	int service = 0, flag = 0;
-	json_int_t last = 0;
-	struct tuple t, m;
-	uint16_t dport_hi;
+	const char *kind;
 
 	if (json_unpack(item, "{s:s}", "kind", &kind) < 0)
 		return false;
-	if (strcmp(kind, "session") == 0) {
-		if (json_unpack(item, "{s:i,s:b,s:o}", "service", &service, "encrypted", &flag,
-			"tuple", &flow) < 0 ||
-		    service <= PH_SVC_NONE || service >= PH_SVC_MAX || !tuple_of(flow, &t))
-			return false;
-		*claims += engine_restore_session(e, now, &t, (enum ph_service)service, flag);
-		return true;
-	}
-	if (json_unpack(item, "{s:o,s:o,s:I,s:b,s:s}", "master", &master, "flow", &flow, "last",
-		&last, "many", &flag, "cause", &cause) < 0 ||
-	    !tuple_of(master, &m) || !tuple_of(flow, &t) || !port_of(last, &dport_hi) ||
-	    dport_hi < t.dport)
-		return false;
-	*claims += engine_restore_pinhole(e, now, &m, &t, dport_hi, flag, cause);
-	return true;
+	if (strcmp(kind, "session") == 0)
+		return claim_session(item, e, now, claims);
+	return strcmp(kind, "pinhole") == 0 && claim_pinhole(item, e, now, claims);
 }
 
 int state_load(int dir, struct engine *e, uint64_t now, unsigned int *claims)

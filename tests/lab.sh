@@ -4,8 +4,8 @@
 # What building and testing need, fetched without asking:
 #
 #   lab.sh build-deps     libraries and tools, installed as packages (root)
-#   lab.sh test-servers   FTP servers and clients, only unpacked below build/lab, never installed:
-#                         installing them would start services and add users
+#   lab.sh test-servers   FTP and NFS servers and clients, only unpacked below build/lab, never
+#                         installed: installing them would start services and add users
 #
 # Neither starts a service nor touches the firewall. A second run finds everything and does nothing.
 set -eu
@@ -26,8 +26,11 @@ BUILD_RPM='pkgconf-pkg-config libmnl-devel libnftnl-devel libnetfilter_conntrack
 	libpcap-devel libtirpc-devel libcap-ng-devel libseccomp-devel uthash-devel check-devel
 	python3 perl-Test-Harness nftables iproute conntrack-tools cpio dnf-plugins-core'
 # vsftpd and proftpd conflict as packages, so each of these is resolved on its own.
-LAB_DEB='vsftpd proftpd-core proftpd-mod-crypto lftp curl openssl'
-LAB_RPM='vsftpd proftpd lftp curl openssl'
+LAB_DEB='vsftpd proftpd-core proftpd-mod-crypto lftp curl openssl
+	rpcbind nfs-ganesha nfs-ganesha-mem libnfs-utils nfs-common'
+LAB_RPM='vsftpd proftpd lftp curl openssl rpcbind nfs-utils'
+# Not in every distribution's own repositories. Without them the NFS tests skip, and say so.
+LAB_RPM_MAY='nfs-ganesha nfs-ganesha-mem libnfs-utils'
 
 say() { echo "lab: $*"; }
 die() {
@@ -134,6 +137,11 @@ lab_apt() {
 	for p in "$LAB".new/pkg/*.deb; do
 		logged dpkg-deb -x "$p" $LAB.new/root || failed "$p cannot be unpacked"
 	done
+	if [ -d $LAB.new/root/sbin ]; then # rpcbind, showmount; merged as on an installed system
+		mkdir -p $LAB.new/root/usr/sbin
+		cp -a $LAB.new/root/sbin/. $LAB.new/root/usr/sbin
+		rm -r $LAB.new/root/sbin
+	fi
 }
 
 lab_dnf() {
@@ -142,6 +150,10 @@ lab_dnf() {
 	for p in $LAB_RPM; do
 		logged dnf -y download --resolve --destdir "$LAB.new/pkg" "$p" ||
 			failed "package $p cannot be fetched"
+	done
+	for p in $LAB_RPM_MAY; do
+		logged dnf -y download --resolve --destdir "$LAB.new/pkg" "$p" ||
+			say "package $p cannot be fetched: tests that need it will be skipped"
 	done
 	rm -f $LAB.new/pkg/glibc*.rpm
 	for p in "$LAB".new/pkg/*.rpm; do
@@ -154,7 +166,7 @@ lab_dnf() {
 lab_stamp() (
 	# shellcheck source=/dev/null
 	. /etc/os-release
-	echo "$ID ${VERSION_ID-} $(uname -m): $LAB_DEB $LAB_RPM"
+	echo "$ID ${VERSION_ID-} $(uname -m): $LAB_DEB $LAB_RPM $LAB_RPM_MAY"
 )
 
 package_manager() {

@@ -52,6 +52,7 @@ only 'libnetfilter_conntrack stays in ct.c' 'libnetfilter_conntrack/' 'nft-helpe
 only 'libnetfilter_queue stays in queue.c' 'libnetfilter_queue/' 'nft-helper/queue\.c'
 only 'NFLOG stays in nflog.c' 'linux/netfilter/nfnetlink_log' 'nft-helper/nflog\.c'
 only 'libpcap stays in capture.c' 'pcap' 'nft-helper/capture\.c'
+only 'libtirpc stays in rpcmap.c' '(rpc|tirpc)/' 'nft-helper/rpcmap\.[ch]'
 only 'libconfuse stays in conf.c' 'confuse' 'nft-helper/conf\.c'
 only 'privileges stay in privs.c' 'seccomp|cap-ng|linux/landlock' 'nft-helper/privs\.c'
 

@@ -11,6 +11,7 @@
  *   {"cmd": "stats"}                     one item
  *   {"cmd": "watch"}                     events as they happen, until the peer hangs up
  *   {"cmd": "close", "id": 7}            root only
+ *   {"cmd": "rpc"}                       the local rpcbind's state, then its programs, one item a line
  *   {"cmd": "status"}                    version, admit, capture mode, what the kernel lacks
  *
  * Answer: any number of item lines, then one closing line:
@@ -21,6 +22,10 @@
  *    "dport":N|"lo-hi","age":seconds,"expires":seconds|null,"packets":N|absent,"parent":id|absent,
  *    "cause":"escaped control line","opened":"RFC 3339 time",
  *    "session":{"id","proto","src","sport","dst","dport","alive":bool}}
+ * A mapping (sunrpc) also has "program": N, "program_name" where there is one, "versions": [N,...],
+ * and may be "dormant".
+ * An rpc item: {"rpcbind":"answered|absent|silent|never asked","error"}, then
+ *   {"program","program_name","version","proto","family":4|6,"port","allowed":bool,"reason"}
  * A session item:
  *   {"id","service","proto","src","sport","dst","dport","age","idle","resumed","encrypted",
  *    "opened":N,"refused":N,"pinholes":[id,...]}
