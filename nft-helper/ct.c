@@ -101,6 +101,7 @@ static bool get_entry(const struct nf_conntrack *nl, struct ct_entry *entry)
 	entry->tuple.dport = ntohs(nfct_get_attr_u16(nl, ATTR_ORIG_PORT_DST));
 	entry->tuple.l4proto = l4;
 	entry->mark = nfct_get_attr_u32(nl, ATTR_MARK);
+	entry->nat = nfct_get_attr_u32(nl, ATTR_STATUS) & (IPS_SRC_NAT | IPS_DST_NAT);
 	entry->over = l4 == L4_TCP && nfct_attr_is_set(nl, ATTR_TCP_STATE) > 0 &&
 		      over(nfct_get_attr_u8(nl, ATTR_TCP_STATE));
 	return true;
@@ -363,7 +364,9 @@ static int put_flow(struct ct *ct, struct nlmsghdr *nlh, const struct op *op)
 	nfct_setobjopt(nl, NFCT_SOPT_SETUP_REPLY);
 	put_master(nl, &op->master);
 	nfct_set_attr_u32(nl, ATTR_TIMEOUT, (uint32_t)timeout);
-	nfct_set_attr_u32(nl, ATTR_MARK, ph_mark(ct->mark_mask, PH_MARK_F_PINHOLE, op->service));
+	nfct_set_attr_u32(nl, ATTR_MARK,
+	    ph_mark(ct->mark_mask, PH_MARK_F_PINHOLE | (op->control ? PH_MARK_F_CONTROL : 0),
+		op->service));
 	return nfct_nlmsg_build(nlh, nl) < 0 ? -EINVAL : 0;
 }
 
@@ -440,8 +443,11 @@ unsigned int ct_admit(struct ct *ct, const struct op *ops, unsigned int n, int *
 	return failures;
 }
 
-/* A request of one message about the entry with this tuple. */
-static int request_by_tuple(struct ct *ct, uint16_t type, const struct tuple *t)
+/*
+ * A request of one message about the entry with this tuple. With a mark (within our mask): it
+ * becomes the entry's, whose other bits stay as they are.
+ */
+static int request_by_tuple(struct ct *ct, uint16_t type, const struct tuple *t, uint32_t mark)
 {
 	struct nf_conntrack *nl = nfct_new();
 	struct nlmsghdr *nlh;
@@ -457,6 +463,10 @@ static int request_by_tuple(struct ct *ct, uint16_t type, const struct tuple *t)
 	nlh = request_put(ct->batch, type, NLM_F_ACK, l3proto(&t->src), ++ct->seq);
 	if (nfct_nlmsg_build(nlh, nl) < 0)
 		goto out;
+	if (mark) {
+		mnl_attr_put_u32(nlh, CTA_MARK, htonl(mark));
+		mnl_attr_put_u32(nlh, CTA_MARK_MASK, htonl(ct->mark_mask));
+	}
 	err = request_send(ct, nlh, nlh->nlmsg_len);
 	if (!err)
 		err = request_answers(ct, ct->seq, ct->seq, &answer);
@@ -470,39 +480,64 @@ out:
 
 int ct_delete(struct ct *ct, const struct tuple *t)
 {
-	return request_by_tuple(ct, IPCTNL_MSG_CT_DELETE, t);
+	return request_by_tuple(ct, IPCTNL_MSG_CT_DELETE, t, 0);
 }
 
 bool ct_exists(struct ct *ct, const struct tuple *t)
 {
-	return request_by_tuple(ct, IPCTNL_MSG_CT_GET, t) == 0;
+	return request_by_tuple(ct, IPCTNL_MSG_CT_GET, t, 0) == 0;
 }
 
+/*
+ * What a dump has shown. It is kept until the dump is over: whoever is told of an entry may have
+ * requests of their own, and an interrupted dump begins again.
+ */
 struct dump {
-	ct_seen *seen;
-	void *arg;
-	uint32_t skip; /* flows with this bit have been reported already */
+	struct ct *ct;
+	bool (*wanted)(const struct dump *d, const struct ct_entry *entry);
+	uint32_t skip; /* not those with this bit of the mark */
+	const uint16_t *ports;
+	unsigned int n_ports;
+	struct ct_entry *entry;
+	size_t n, room;
+	int error;
 };
 
-static void report_unless_skipped(void *arg, const struct ct_entry *entry)
+static void keep(void *arg, const struct ct_entry *entry)
 {
-	const struct dump *d = arg;
+	struct dump *d = arg;
 
-	if (!entry->over && !(entry->mark & d->skip))
-		d->seen(d->arg, entry);
+	if (entry->over || !d->wanted(d, entry))
+		return;
+	if (d->n == d->room) {
+		size_t room = d->room ? 2 * d->room : 256;
+		struct ct_entry *more = reallocarray(d->entry, room, sizeof(*more));
+
+		if (!more) {
+			d->error = -ENOMEM;
+			return;
+		}
+		d->entry = more;
+		d->room = room;
+	}
+	d->entry[d->n++] = *entry;
 }
 
-/* One dump of the flows with `bit`. -EINTR when the table changed under it in a way that matters.
+/*
+ * One dump of the flows whose mark is `mark` within mask. -EINTR when the table changed under it in
+ * a way that matters.
  */
-static int dump_once(struct ct *ct, uint32_t mark_bit, struct dump *d)
+static int dump_once(struct dump *d, uint32_t mark, uint32_t mask)
 {
+	struct ct *ct = d->ct;
 	struct nlmsghdr *nlh =
 	    request_put(ct->batch, IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_UNSPEC, ++ct->seq);
 	bool interrupted = false, done = false;
 	int err;
 
-	mnl_attr_put_u32(nlh, CTA_MARK, htonl(mark_bit));
-	mnl_attr_put_u32(nlh, CTA_MARK_MASK, htonl(mark_bit));
+	d->error = 0;
+	mnl_attr_put_u32(nlh, CTA_MARK, htonl(mark));
+	mnl_attr_put_u32(nlh, CTA_MARK_MASK, htonl(mask));
 	err = request_send(ct, nlh, nlh->nlmsg_len);
 	while (!err && !done) {
 		/* ct->batch is free again, and as large as the kernel makes a piece of a dump. */
@@ -519,28 +554,87 @@ static int dump_once(struct ct *ct, uint32_t mark_bit, struct dump *d)
 			done |= nlh->nlmsg_type == NLMSG_DONE;
 			if (nlh->nlmsg_type == NLMSG_ERROR)
 				err = ((const struct nlmsgerr *)mnl_nlmsg_get_payload(nlh))->error;
-			else if (is_ct(nlh, IPCTNL_MSG_CT_NEW) &&
-				 !report(nlh, false, report_unless_skipped, d))
-				err = -ENOMEM;
+			else if (is_ct(nlh, IPCTNL_MSG_CT_NEW) && !report(nlh, false, keep, d))
+				d->error = -ENOMEM; /* the rest has to be read all the same */
 		}
 	}
+	if (!err)
+		err = d->error;
 	return !err && interrupted ? -EINTR : err;
+}
+
+static int dump(struct dump *d, uint32_t mark, uint32_t mask)
+{
+	const size_t before = d->n;
+	int tries = 0, err;
+
+	do {
+		d->n = before;
+		err = dump_once(d, mark, mask);
+	} while ((err == -EINTR || err == -ENOBUFS) && ++tries < DUMP_TRIES);
+	return err;
+}
+
+static bool not_skipped(const struct dump *d, const struct ct_entry *entry)
+{
+	return !(entry->mark & d->skip);
 }
 
 int ct_dump(struct ct *ct, ct_seen *seen, void *arg)
 {
-	struct dump d = { .seen = seen, .arg = arg };
+	struct dump d = { .ct = ct, .wanted = not_skipped };
 	static const unsigned int flags[] = { PH_MARK_F_PINHOLE, PH_MARK_F_CONTROL };
 	int err = 0;
 
 	/* The kernel's filter compares for equality, so each of our two bits takes a dump. */
 	for (unsigned int i = 0; !err && i < 2; i++) {
-		int tries = 0;
-
-		do
-			err = dump_once(ct, bit(ct, flags[i]), &d);
-		while ((err == -EINTR || err == -ENOBUFS) && ++tries < DUMP_TRIES);
+		err = dump(&d, bit(ct, flags[i]), bit(ct, flags[i]));
 		d.skip |= bit(ct, flags[i]);
 	}
+	for (size_t i = 0; !err && i < d.n; i++)
+		seen(arg, &d.entry[i]);
+	free(d.entry);
+	return err;
+}
+
+static bool loopback(const struct addr *a)
+{
+	static const uint8_t one[16] = { [15] = 1 };
+
+	return a->family == FAMILY_IPV4 ? a->bytes[0] == 127 : !memcmp(a->bytes, one, sizeof(one));
+}
+
+static bool adoptable(const struct dump *d, const struct ct_entry *entry)
+{
+	const struct tuple *t = &entry->tuple;
+
+	if (entry->nat || loopback(&t->src) || loopback(&t->dst) || addr_equal(&t->src, &t->dst))
+		return false;
+	for (unsigned int i = 0; i < d->n_ports; i++)
+		if (d->ports[i] == t->dport)
+			return true;
+	return false;
+}
+
+int ct_adopt(struct ct *ct, const uint16_t *ports, unsigned int n, enum ph_service service,
+    ct_seen *seen, void *arg)
+{
+	const uint32_t mark = ph_mark(ct->mark_mask, PH_MARK_F_CONTROL, service);
+	struct dump d = { .ct = ct, .wanted = adoptable, .ports = ports, .n_ports = n };
+	int err = dump(&d, 0, ct->mark_mask);
+
+	for (size_t i = 0; !err && i < d.n; i++) {
+		struct ct_entry *entry = &d.entry[i];
+
+		err = request_by_tuple(ct, IPCTNL_MSG_CT_NEW, &entry->tuple, mark);
+		if (err == -ENOENT) { /* it has ended in the meantime */
+			err = 0;
+			continue;
+		}
+		entry->mark |= mark;
+		if (!err)
+			seen(arg, entry);
+	}
+	free(d.entry);
 	return err;
 }

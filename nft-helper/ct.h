@@ -15,6 +15,7 @@ struct ct_entry {
 	uint32_t mark;
 	bool gone; /* DESTROY rather than NEW (events); always false in a dump */
 	bool over; /* TCP that both sides have closed, or one has reset; never in a dump */
+	bool nat;  /* its addresses or ports are translated */
 };
 
 typedef void ct_seen(void *arg, const struct ct_entry *entry);
@@ -37,10 +38,11 @@ int ct_events(struct ct *ct, ct_seen *seen, void *arg);
 int ct_event_buffer(struct ct *ct, int bytes);
 
 /*
- * Creates the flow of each OP_ADMIT among ops as a child of op->master, with our mark, in as few
- * system calls as possible, and waits for the kernel's word. An old entry with the same tuple (a
- * connection in TIME_WAIT whose port is used again) is replaced. error[i] is 0 or -errno for each
- * op; -ENOENT: the master is gone. Returns the number of failures.
+ * Creates the flow of each OP_ADMIT among ops as a child of op->master, with our mark (pinhole and,
+ * with op->control, control), in as few system calls as possible, and waits for the kernel's word.
+ * An old entry with the same tuple (a connection in TIME_WAIT whose port is used again) is
+ * replaced. error[i] is 0 or -errno for each op; -ENOENT: the master is gone. Returns the number of
+ * failures.
  */
 unsigned int ct_admit(struct ct *ct, const struct op *ops, unsigned int n, int *error);
 
@@ -50,7 +52,19 @@ int ct_delete(struct ct *ct, const struct tuple *t);
 /* Is there an entry with this original tuple now? */
 bool ct_exists(struct ct *ct, const struct tuple *t);
 
-/* All entries that carry our mark, as they are now; TCP connections that are over are left out. */
+/*
+ * All entries that carry our mark, as they are now; TCP connections that are over are left out.
+ * Nothing is shown before all is known, and nothing at all when that fails (-errno); so whoever is
+ * shown an entry may use ct as they like.
+ */
 int ct_dump(struct ct *ct, ct_seen *seen, void *arg);
+
+/*
+ * Flows to one of n ports that began when nobody watched (none of our bits, not translated, not
+ * local) become control flows of the service: their mark says so from now on, and seen is called as
+ * by ct_dump(). On -errno those shown so far are marked.
+ */
+int ct_adopt(struct ct *ct, const uint16_t *ports, unsigned int n, enum ph_service service,
+    ct_seen *seen, void *arg);
 
 #endif

@@ -9,20 +9,20 @@
 
 #include "addr.h"
 
-#define RPCMAP_PROGRAMS  256
-#define RPCMAP_ADDRESSES 256
-#define RPCMAP_TEXT      96
+#define RPCMAP_PROGRAMS    256
+#define RPCMAP_ADDRESSES   256
+#define RPCMAP_TEXT        96
 
 #define RPCMAP_PATIENCE_MS 2000  /* for one ask, all addresses and versions together */
-#define RPCMAP_WATCH_MS    2000  /* from ask to ask while rpcmap_watch() is on */
+#define RPCMAP_WATCH_MS    2000  /* between two asks while rpcmap_watch() is on */
 #define RPCMAP_IDLE_MS     30000 /* and while it is off */
-#define RPCMAP_SPACING_MS  100   /* rpcmap_ask() never makes it more frequent than this */
+#define RPCMAP_SPACING_MS  100   /* and at least, however often rpcmap_ask() is called */
 
 enum rpcmap_state {
 	RPCMAP_NEVER_ASKED,
 	RPCMAP_ANSWERED,
-	RPCMAP_ABSENT, /* nothing listens */
-	RPCMAP_SILENT, /* something takes the question and gives no answer in time */
+	RPCMAP_ABSENT, /* no connection: nothing listens, or a firewall refuses */
+	RPCMAP_SILENT, /* no whole answer in time, or no connection at all */
 	RPCMAP_BROKEN, /* it hangs up, refuses, or answers with what is no map */
 };
 
@@ -35,15 +35,16 @@ struct rpcmap_program {
 };
 
 /*
- * A plain value. Programs are there only in RPCMAP_ANSWERED; without an answer nothing is known about
- * them, which is not the same as "not registered", and nor is absence from a list that is `cut`.
- * Addresses are those of all interfaces in any state, without loopback. Both lists are sorted.
+ * A plain value. Programs are there only in RPCMAP_ANSWERED; without an answer nothing is known
+ * about them, which is not the same as "not registered", and nor is absence from a list that is
+ * `cut`. Addresses are those of all interfaces in any state, without loopback. Both lists are
+ * sorted.
  */
 struct rpcmap_snapshot {
 	enum rpcmap_state state;
-	int error; /* -errno unless RPCMAP_ANSWERED; 0 when errno has no word for it */
-	bool cut;  /* there are more programs than fit, or than are read: see rpcmap.c */
-	bool addresses_cut;
+	int error;          /* -errno, as near as errno has a word for it; 0 in RPCMAP_ANSWERED */
+	bool cut;           /* there are more programs; those of the superuser are kept first */
+	bool addresses_cut; /* there are more addresses */
 	unsigned int n_programs, n_addresses;
 	char text[RPCMAP_TEXT]; /* for people: who answered, or what went wrong where */
 	struct rpcmap_program program[RPCMAP_PROGRAMS];
@@ -53,12 +54,13 @@ struct rpcmap_snapshot {
 struct rpcmap;
 
 /*
- * Starts the thread, in the network namespace that the caller is in, and the first ask. Privileges may
- * have been dropped: none are needed. 0 or -errno.
+ * Starts the thread, in the network namespace that the caller is in, and the first ask. Privileges
+ * may have been dropped: none are needed. 0 or -errno.
  */
 int rpcmap_start(struct rpcmap **out);
 
-/* Ends the thread, in the middle of an ask if need be, without waiting for rpcbind. NULL is fine. */
+/* Ends the thread, in the middle of an ask if need be, without waiting for rpcbind. NULL is fine.
+ */
 void rpcmap_stop(struct rpcmap *m);
 
 /* Non-blocking; readable when a snapshot waits that differs from the one before. */

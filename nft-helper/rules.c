@@ -35,13 +35,17 @@
 #define HEADERS_SNAPLEN 128u /* IPv6 with some extensions and TCP with all options */
 #define WEEK            (7ull * 24 * 60 * 60)
 
+/* Just before the filters, so that one that drops does not come first. */
+#define BEFORE_FILTER (-1)
+
 enum { USE_TCP = 1, USE_UDP = 2 };
 
 /*
  * One hash set a service and family, and for FTP an interval set beside it: what is for more than
  * one flow, or more than one port, is there (FTPS), and what is for one flow stays in the hash set,
  * whose elements may then be limited. RPC and BFD open for many flows only, so their sets have no
- * limit; TFTP and rsh never do.
+ * limit; TFTP and rsh never do. A service that announces nothing has no sets, and its control flows
+ * are marked but never looked into.
  */
 static const struct service_rules {
 	const char *name;
@@ -49,13 +53,15 @@ static const struct service_rules {
 	uint8_t flows;   /* transports of the flows that it announces */
 	bool one_flow;
 	bool windows;
+	bool mappings; /* a pinhole may lead to a control port, and its port may be given up */
 } service_rules[] = {
 	[PH_SVC_NONE] = { .name = "none" },
-	[PH_SVC_FTP] = { "ftp", USE_TCP, USE_TCP, true, true },
-	[PH_SVC_SUNRPC] = { "sunrpc", USE_TCP | USE_UDP, USE_TCP | USE_UDP, false, false },
-	[PH_SVC_BFD] = { "bfd", 0, USE_UDP, false, false },
-	[PH_SVC_TFTP] = { "tftp", USE_UDP, USE_UDP, true, false },
-	[PH_SVC_RSH] = { "rsh", USE_TCP, USE_TCP, true, false },
+	[PH_SVC_FTP] = { "ftp", USE_TCP, USE_TCP, .one_flow = true, .windows = true },
+	[PH_SVC_SUNRPC] = { "sunrpc", USE_TCP | USE_UDP, USE_TCP | USE_UDP, .mappings = true },
+	[PH_SVC_BFD] = { "bfd", 0, USE_UDP },
+	[PH_SVC_TFTP] = { "tftp", USE_UDP, USE_UDP, .one_flow = true },
+	[PH_SVC_RSH] = { "rsh", USE_TCP, USE_TCP, .one_flow = true },
+	[PH_SVC_NFS] = { "nfs", USE_TCP | USE_UDP, 0 },
 };
 _Static_assert(sizeof(service_rules) / sizeof(service_rules[0]) == PH_SVC_MAX, "one per service");
 
@@ -70,6 +76,16 @@ const char *rules_set_name(enum ph_service svc, enum family family, bool window,
 	(void)snprintf(name, SET_NAME, "%s%s%c", service_rules[svc].name, window ? "w" : "",
 	    family == FAMILY_IPV4 ? '4' : '6');
 	return name;
+}
+
+const char *rules_seen_name(enum family family)
+{
+	return family == FAMILY_IPV4 ? "seen4" : "seen6";
+}
+
+const char *rules_moved_name(enum family family)
+{
+	return family == FAMILY_IPV4 ? "moved4" : "moved6";
 }
 
 bool rules_has_windows(enum ph_service svc)
@@ -331,6 +347,28 @@ static void log_group(struct rule *r, uint16_t group, uint32_t snaplen)
 	nftnl_expr_set_u16(e, NFTNL_EXPR_LOG_QTHRESHOLD, 1);
 }
 
+/* counter name NAME */
+static void count(struct rule *r, const char *name)
+{
+	struct nftnl_expr *e = rule_expr(r, "objref");
+
+	if (!e)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_OBJREF_IMM_TYPE, NFT_OBJECT_COUNTER);
+	nftnl_expr_set_str(e, NFTNL_EXPR_OBJREF_IMM_NAME, name);
+}
+
+/* reject with tcp reset */
+static void reset(struct rule *r)
+{
+	struct nftnl_expr *e = rule_expr(r, "reject");
+
+	r->tag |= FEATURE_RESET;
+	if (e)
+		nftnl_expr_set_u32(e, NFTNL_EXPR_REJECT_TYPE, NFT_REJECT_TCP_RST);
+	rule_end(r);
+}
+
 static void queue_native(struct rule *r, uint16_t number)
 {
 	struct nftnl_expr *e = rule_expr(r, "queue");
@@ -388,12 +426,18 @@ static void if_l4proto(struct rule *r, uint8_t proto)
 	compare_u8(r, NFT_CMP_EQ, proto);
 }
 
+/* ct state a,b,... */
+static void if_state(struct rule *r, uint32_t states)
+{
+	load_ct(r, NFT_CT_STATE);
+	mask_u32(r, states);
+	compare_u32(r, NFT_CMP_NEQ, 0);
+}
+
 /* ct state new */
 static void if_new(struct rule *r)
 {
-	load_ct(r, NFT_CT_STATE);
-	mask_u32(r, NF_CT_STATE_BIT(IP_CT_NEW));
-	compare_u32(r, NFT_CMP_NEQ, 0);
+	if_state(r, NF_CT_STATE_BIT(IP_CT_NEW));
 }
 
 /* tcp flags & mask OP value */
@@ -416,6 +460,23 @@ static void if_mark(struct rule *r, uint32_t mask, enum nft_cmp_ops op, uint32_t
 	load_ct(r, NFT_CT_MARK);
 	mask_u32(r, mask);
 	compare_u32(r, op, value);
+}
+
+/* ct status snat,dnat */
+static void if_translated(struct rule *r)
+{
+	load_ct(r, NFT_CT_STATUS);
+	mask_u32(r, IPS_SRC_NAT | IPS_DST_NAT);
+	compare_u32(r, NFT_CMP_NEQ, 0);
+}
+
+/* th dport P */
+static void if_dport(struct rule *r, uint16_t port)
+{
+	const uint16_t be = htons(port);
+
+	load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, NFT_REG_1);
+	compare(r, NFT_CMP_EQ, &be, sizeof(be));
 }
 
 /* iif != "lo" */
@@ -572,6 +633,19 @@ static uint8_t address_len(enum family family)
 	return family == FAMILY_IPV4 ? 4 : 16;
 }
 
+/* ipv4_addr . ipv4_addr . inet_proto . inet_service */
+static uint32_t key_type(enum family family)
+{
+	uint32_t type = concatenated(address_type(family), address_type(family));
+
+	return concatenated(concatenated(type, TYPE_INET_PROTOCOL), TYPE_INET_SERVICE);
+}
+
+static uint32_t key_len(enum family family)
+{
+	return 2u * address_len(family) + 8;
+}
+
 /*
  * set ftp4 { type ipv4_addr . ipv4_addr . inet_proto . inet_service; flags timeout; counter }
  */
@@ -579,18 +653,16 @@ static void pinhole_set(
     struct batch *b, uint32_t id, enum ph_service svc, enum family family, bool window, bool limit)
 {
 	uint8_t len = address_len(family), fields[] = { len, len, 1, 2 };
-	uint32_t type = concatenated(address_type(family), address_type(family));
 	uint32_t flags = NFT_SET_TIMEOUT;
 	char name[SET_NAME];
 	struct nftnl_set *s;
 
-	type = concatenated(concatenated(type, TYPE_INET_PROTOCOL), TYPE_INET_SERVICE);
 	if (window)
 		flags |= NFT_SET_INTERVAL | NFT_SET_CONCAT;
 	if (limit)
 		flags |= NFT_SET_EXPR;
 	rules_set_name(svc, family, window, name);
-	s = set_new(b, name, id, flags, type, 2u * len + 8);
+	s = set_new(b, name, id, flags, key_type(family), key_len(family));
 	if (!s)
 		return;
 	if (window)
@@ -612,12 +684,27 @@ static void seen_set(struct batch *b, uint32_t id, enum family family)
 	struct nftnl_set *s;
 
 	type = concatenated(concatenated(type, TYPE_INET_SERVICE), TYPE_INET_SERVICE);
-	s = set_new(b, family == FAMILY_IPV4 ? "seen4" : "seen6", id,
-	    NFT_SET_TIMEOUT | NFT_SET_EVAL, type, 2u * address_len(family) + 8);
+	s = set_new(
+	    b, rules_seen_name(family), id, NFT_SET_TIMEOUT | NFT_SET_EVAL, type, key_len(family));
 	if (!s)
 		return;
 	nftnl_set_set_u64(s, NFTNL_SET_TIMEOUT, SEEN_TIMEOUT);
 	nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, SEEN_SIZE);
+	set_byte_order(b, s, ORDER_MIXED);
+	set_end(b, s, 0);
+}
+
+/*
+ * set moved4 { type ipv4_addr . ipv4_addr . inet_proto . inet_service; flags timeout; size 65535 }
+ */
+static void moved_set(struct batch *b, uint32_t id, enum family family)
+{
+	struct nftnl_set *s = set_new(
+	    b, rules_moved_name(family), id, NFT_SET_TIMEOUT, key_type(family), key_len(family));
+
+	if (!s)
+		return;
+	nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, MOVED_SIZE);
 	set_byte_order(b, s, ORDER_MIXED);
 	set_end(b, s, 0);
 }
@@ -721,12 +808,29 @@ static bool uses(const struct plan *p, uint8_t transport)
 	return false;
 }
 
-/* Control flows of this service are captured. */
+/* Control flows of this service are marked. */
 static bool watched(const struct plan *p, enum ph_service svc)
 {
 	const struct service_policy *s = &p->setup.policy.service[svc];
 
 	return s->enabled && s->n_ports > 0 && service_rules[svc].control;
+}
+
+/* Control flows of this service are captured: there may be something in them. */
+static bool captured(const struct plan *p, enum ph_service svc)
+{
+	return watched(p, svc) && service_rules[svc].flows;
+}
+
+/* A flow that a pinhole of this service lets in may be a control flow of it as well. */
+static bool admits_control(const struct plan *p, enum ph_service svc)
+{
+	return captured(p, svc) && service_rules[svc].mappings;
+}
+
+static bool by_mark(const struct plan *p)
+{
+	return p->setup.policy.admit == ADMIT_MARK;
 }
 
 static const char *admit_stem(const struct plan *p)
@@ -754,11 +858,20 @@ static void chains_of(struct chains *c, const struct plan *p)
 	{
 		const char *name = service_rules[svc].name;
 
-		if (!watched(p, svc))
+		if (admits_control(p, svc) && by_mark(p))
+			chain_want(c, "admit_", name, NO_HOOK, 0);
+		if (watched(p, svc))
+			chain_want(c, "begin_", name, NO_HOOK, 0);
+		if (!captured(p, svc))
 			continue;
-		chain_want(c, "begin_", name, NO_HOOK, 0);
 		chain_want(c, "capture_", name, NO_HOOK, 0);
 		chain_want(c, "watch_", name, NO_HOOK, 0);
+	}
+	if (p->moved) {
+		chain_want(c, "moved", "", NO_HOOK, 0);
+		chain_want(c, "moved_input", "", NF_INET_LOCAL_IN, BEFORE_FILTER);
+		chain_want(c, "moved_forward", "", NF_INET_FORWARD, BEFORE_FILTER);
+		chain_want(c, "moved_output", "", NF_INET_LOCAL_OUT, BEFORE_FILTER);
 	}
 	if (p->seen)
 		chain_want(c, "seen", "", NO_HOOK, 0);
@@ -814,11 +927,17 @@ static uint32_t control_mark(const struct plan *p, enum ph_service svc)
 	return ph_mark(p->setup.mark_mask, PH_MARK_F_CONTROL, svc);
 }
 
+static uint32_t pinhole_control_mark(const struct plan *p, enum ph_service svc)
+{
+	return ph_mark(p->setup.mark_mask, PH_MARK_F_PINHOLE | PH_MARK_F_CONTROL, svc);
+}
+
 /*
  * One rule for the pinholes of a service, in first_tcp, first_udp, admit_tcp or admit_udp:
  *
  *   first: KEY @ftp4 [FLOW != @seen4] goto first_queue
  *   admit: KEY @ftp4 ct mark set ct mark & ~mask | pinhole,ftp accept
+ *          KEY @sunrpc4 goto admit_sunrpc
  *
  * The pinhole set comes first, because almost no packet is in it.
  */
@@ -826,18 +945,23 @@ static void pinhole_rule(struct batch *b, const struct plan *p, const char *chai
     enum ph_service svc, enum family family, bool window, bool udp)
 {
 	struct rule r = rule_begin(b, chain);
-	char name[SET_NAME];
+	char name[SET_NAME], own[CHAIN_NAME];
 
 	load_key(&r, family);
 	lookup(&r, rules_set_name(svc, family, window, name), 0, false, false);
-	if (p->setup.policy.admit == ADMIT_MARK) {
+	if (by_mark(p) && admits_control(p, svc)) {
+		(void)snprintf(own, sizeof(own), "admit_%s", service_rules[svc].name);
+		rule_verdict(&r, NFT_GOTO, own);
+		return;
+	}
+	if (by_mark(p)) {
 		set_mark(&r, p->setup.mark_mask, pinhole_mark(p, svc));
 		rule_verdict(&r, NF_ACCEPT, NULL);
 		return;
 	}
 	if (udp) {
 		load_flow(&r, family, false);
-		lookup(&r, family == FAMILY_IPV4 ? "seen4" : "seen6", 0, false, true);
+		lookup(&r, rules_seen_name(family), 0, false, true);
 	}
 	rule_verdict(&r, NFT_GOTO, "first_queue");
 }
@@ -928,6 +1052,28 @@ static void admit_new_rules(struct batch *b, const struct plan *p)
 }
 
 /*
+ *   meta l4proto { tcp, udp } th dport 111 ct mark set ct mark & ~mask | pinhole,control,sunrpc
+ * accept ct mark set ct mark & ~mask | pinhole,sunrpc accept
+ */
+static void admit_service_rules(struct batch *b, const struct plan *p, enum ph_service svc)
+{
+	const struct service_policy *s = &p->setup.policy.service[svc];
+	char chain[CHAIN_NAME];
+	struct rule r;
+
+	(void)snprintf(chain, sizeof(chain), "admit_%s", service_rules[svc].name);
+	for (unsigned int i = 0; i < s->n_ports; i++) {
+		r = rule_begin(b, chain);
+		if_dport(&r, s->ports[i]);
+		set_mark(&r, p->setup.mark_mask, pinhole_control_mark(p, svc));
+		rule_verdict(&r, NF_ACCEPT, NULL);
+	}
+	r = rule_begin(b, chain);
+	set_mark(&r, p->setup.mark_mask, pinhole_mark(p, svc));
+	rule_verdict(&r, NF_ACCEPT, NULL);
+}
+
+/*
  *   ct state new jump watch_new
  *   ct mark & mask vmap { control,ftp : goto watch_ftp, pinhole,ftp : goto admitted, ... }
  */
@@ -941,13 +1087,17 @@ static void watch_rules(struct batch *b, const struct plan *p, const char *chain
 	EACH_SERVICE(svc)
 	{
 		uint32_t control = control_mark(p, svc), pinhole = pinhole_mark(p, svc);
+		uint32_t both = pinhole_control_mark(p, svc);
 		char name[CHAIN_NAME];
 
 		(void)snprintf(name, sizeof(name), "watch_%s", service_rules[svc].name);
-		if (watched(p, svc))
+		if (captured(p, svc))
 			vmap_add(&m, &control, name);
 		/* A service that is switched off keeps its flows until they end. */
-		vmap_add(&m, &pinhole, "admitted");
+		if (service_rules[svc].flows)
+			vmap_add(&m, &pinhole, "admitted");
+		if (service_rules[svc].mappings)
+			vmap_add(&m, &both, captured(p, svc) ? name : "admitted");
 	}
 	vmap_end(&m);
 	r = rule_begin(b, chain);
@@ -1028,12 +1178,13 @@ static void watch_new_rule(struct batch *b, const struct plan *p, uint32_t id)
  *   oif "lo" return
  *   ct status snat,dnat counter name "nat_seen" log group N return
  *   ct mark set ct mark & ~mask | control,ftp
+ *
+ * Without the counter and the log where nothing is captured: nothing is missed then.
  */
 static void begin_rules(struct batch *b, const struct plan *p, enum ph_service svc)
 {
 	static const enum nft_meta_keys device[] = { NFT_META_IIF, NFT_META_OIF };
 	char chain[CHAIN_NAME];
-	struct nftnl_expr *e;
 	struct rule r;
 
 	(void)snprintf(chain, sizeof(chain), "begin_%s", service_rules[svc].name);
@@ -1045,15 +1196,11 @@ static void begin_rules(struct batch *b, const struct plan *p, enum ph_service s
 	}
 
 	r = rule_begin(b, chain);
-	load_ct(&r, NFT_CT_STATUS);
-	mask_u32(&r, IPS_SRC_NAT | IPS_DST_NAT);
-	compare_u32(&r, NFT_CMP_NEQ, 0);
-	e = rule_expr(&r, "objref");
-	if (e) {
-		nftnl_expr_set_u32(e, NFTNL_EXPR_OBJREF_IMM_TYPE, NFT_OBJECT_COUNTER);
-		nftnl_expr_set_str(e, NFTNL_EXPR_OBJREF_IMM_NAME, COUNTER_NAT_SEEN);
+	if_translated(&r);
+	if (captured(p, svc)) {
+		count(&r, COUNTER_NAT_SEEN);
+		log_group(&r, (uint16_t)(p->setup.queue_base + PH_GROUP_NAT), HEADERS_SNAPLEN);
 	}
-	log_group(&r, (uint16_t)(p->setup.queue_base + PH_GROUP_NAT), HEADERS_SNAPLEN);
 	rule_verdict(&r, NFT_RETURN, NULL);
 
 	r = rule_begin(b, chain);
@@ -1063,6 +1210,7 @@ static void begin_rules(struct batch *b, const struct plan *p, enum ph_service s
 
 /*
  *   ct status snat,dnat return
+ *   ct mark & pinhole != 0 meta l4proto udp jump seen			(sunrpc)
  *   tcp flags fin,syn,rst ct direction original log group N snaplen 128	(if we queue)
  *   tcp flags fin,syn,rst log group N+1 snaplen 128
  *   tcp flags fin,syn,rst goto capture_ftp				(if we only copy)
@@ -1077,11 +1225,15 @@ static void watch_service_rules(struct batch *b, const struct plan *p, enum ph_s
 	(void)snprintf(chain, sizeof(chain), "watch_%s", service_rules[svc].name);
 	(void)snprintf(capture, sizeof(capture), "capture_%s", service_rules[svc].name);
 	r = rule_begin(b, chain);
-	load_ct(&r, NFT_CT_STATUS);
-	mask_u32(&r, IPS_SRC_NAT | IPS_DST_NAT);
-	compare_u32(&r, NFT_CMP_NEQ, 0);
+	if_translated(&r);
 	rule_verdict(&r, NFT_RETURN, NULL);
 
+	if (admits_control(p, svc) && p->seen) {
+		r = rule_begin(b, chain);
+		if_mark(&r, pinhole_mark(p, PH_SVC_NONE), NFT_CMP_NEQ, 0);
+		if_l4proto(&r, IPPROTO_UDP);
+		rule_verdict(&r, NFT_JUMP, "seen");
+	}
 	if (service_rules[svc].control & USE_TCP && can_queue(p)) {
 		for (unsigned int dir = DIR_ORIGINAL; dir <= DIR_REPLY; dir++) {
 			r = rule_begin(b, chain);
@@ -1173,10 +1325,39 @@ static void seen_rules(struct batch *b)
 			nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
 			nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
 			nftnl_expr_set_str(
-			    e, NFTNL_EXPR_DYNSET_SET_NAME, i / 2 ? "seen6" : "seen4");
+			    e, NFTNL_EXPR_DYNSET_SET_NAME, rules_seen_name(families[i / 2]));
 		}
 		rule_end(&r);
 	}
+}
+
+/* KEY @moved4 reject with tcp reset */
+static void moved_rules(struct batch *b)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		struct rule r = rule_begin(b, "moved");
+
+		load_key(&r, families[i]);
+		lookup(&r, rules_moved_name(families[i]), 0, false, false);
+		reset(&r);
+	}
+}
+
+/*
+ *   ct state invalid,new tcp flags ! rst ct mark & mask == 0 goto moved
+ *
+ * The flows that went through the port are deleted from conntrack, which takes what still comes of
+ * them for new, or for invalid where it does not pick up flows in the middle. So what is
+ * established passes one compare here. A flow with our mark is let in by another pinhole.
+ */
+static void moved_hook_rule(struct batch *b, const struct plan *p, const char *chain)
+{
+	struct rule r = rule_begin(b, chain);
+
+	if_state(&r, NF_CT_STATE_BIT(IP_CT_NEW) | NF_CT_STATE_INVALID_BIT);
+	if_tcp_flags(&r, TCP_RST, NFT_CMP_EQ, 0);
+	if_mark(&r, p->setup.mark_mask, NFT_CMP_EQ, 0);
+	rule_verdict(&r, NFT_GOTO, "moved");
 }
 
 /* --- the whole -------------------------------------------------------------------------------- */
@@ -1283,6 +1464,14 @@ out:
 		nftnl_set_free(s);
 }
 
+static bool has_mappings(const struct plan *p)
+{
+	EACH_SERVICE(svc)
+	if (p->sets & 1u << svc && service_rules[svc].mappings)
+		return true;
+	return false;
+}
+
 static void write_sets(struct batch *b, const struct plan *from, struct plan *to, uint32_t *id)
 {
 	bool related = to->setup.policy.admit == ADMIT_RELATED;
@@ -1290,12 +1479,13 @@ static void write_sets(struct batch *b, const struct plan *from, struct plan *to
 	to->sets = from ? from->sets : 0;
 	to->limited = from ? from->limited : 0;
 	to->seen = from ? from->seen : false;
+	to->moved = from ? from->moved : false;
 	EACH_SERVICE(svc)
 	{
 		const struct service_rules *s = &service_rules[svc];
 		bool limit = to->features & FEATURE_ONE_SHOT && s->one_flow && !related;
 
-		if (!to->setup.policy.service[svc].enabled || to->sets & 1u << svc)
+		if (!to->setup.policy.service[svc].enabled || !s->flows || to->sets & 1u << svc)
 			continue;
 		for (unsigned int i = 0; i < 2; i++) {
 			pinhole_set(b, (*id)++, svc, families[i], false, limit);
@@ -1310,6 +1500,11 @@ static void write_sets(struct batch *b, const struct plan *from, struct plan *to
 		seen_set(b, (*id)++, FAMILY_IPV4);
 		seen_set(b, (*id)++, FAMILY_IPV6);
 		to->seen = true;
+	}
+	if (to->features & FEATURE_RESET && !to->moved && has_mappings(to)) {
+		moved_set(b, (*id)++, FAMILY_IPV4);
+		moved_set(b, (*id)++, FAMILY_IPV6);
+		to->moved = true;
 	}
 }
 
@@ -1354,11 +1549,20 @@ void rules_write(struct batch *b, const struct plan *from, struct plan *to)
 	}
 	EACH_SERVICE(svc)
 	{
-		if (!watched(to, svc))
+		if (admits_control(to, svc) && !related)
+			admit_service_rules(b, to, svc);
+		if (watched(to, svc))
+			begin_rules(b, to, svc);
+		if (!captured(to, svc))
 			continue;
-		begin_rules(b, to, svc);
 		capture_rules(b, to, svc);
 		watch_service_rules(b, to, svc);
+	}
+	if (to->moved) {
+		moved_rules(b);
+		moved_hook_rule(b, to, "moved_input");
+		moved_hook_rule(b, to, "moved_forward");
+		moved_hook_rule(b, to, "moved_output");
 	}
 	if (to->seen)
 		seen_rules(b);

@@ -17,6 +17,7 @@ enum feature {
 	FEATURE_QUEUE = 0x08,        /* nft queue expression */
 	FEATURE_QUEUE_COMPAT = 0x10, /* xt target NFQUEUE in nft rules */
 	FEATURE_DESTROY = 0x20,      /* deleting what need not be there (6.3) */
+	FEATURE_RESET = 0x40,        /* nft reject expression */
 };
 
 /* Messages that go to the kernel as one transaction, and what it said of each. */
@@ -47,12 +48,16 @@ struct plan {
 	unsigned int sets;        /* 1 << enum ph_service: those that have sets */
 	unsigned int limited;     /* of these: one-flow sets whose elements admit one packet */
 	bool seen;                /* there are seen4 and seen6 */
+	bool moved;               /* there are moved4 and moved6 */
 };
 
-#define SET_NAME 16
+#define SET_NAME   16
+#define MOVED_SIZE 65535u /* elements of moved4, and of moved6 */
 
 /* ftp4, ftp6, ..., and with window ftpw4, ftpw6; into name[SET_NAME]. */
 const char *rules_set_name(enum ph_service svc, enum family family, bool window, char *name);
+const char *rules_seen_name(enum family family);
+const char *rules_moved_name(enum family family);
 bool rules_has_windows(enum ph_service svc);
 
 /* One flow per pinhole, so that an element may be limited to one packet. */

@@ -12,7 +12,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <arpa/inet.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <libmnl/libmnl.h>
 #include <libnftnl/expr.h>
@@ -31,6 +33,7 @@
 #define RECEIVE_BUFFER (4 * 1024 * 1024)
 #define NSEC_PER_MSEC  1000000u
 #define EXTRA_MS       5000u /* that an element outlives its pinhole, so that the daemon is first */
+#define MOVED_MS       60000u /* that connections to a port that was given up are reset */
 
 /* Tags of element messages. */
 enum {
@@ -38,6 +41,7 @@ enum {
 	ELEMENT_RENEWED,  /* again, behind an ELEMENT_STALE */
 	ELEMENT_STALE,    /* the old one, that ELEMENT_RENEWED replaces */
 	ELEMENT_CLOSE,
+	ELEMENT_MOVED, /* new, in moved4 or moved6 */
 };
 
 #define KEY_MAX     (16 + 16 + 4 + 4)
@@ -53,6 +57,16 @@ struct element {
 	uint8_t bytes[ELEMENT_MAX] __attribute__((aligned(NLMSG_ALIGNTO)));
 };
 
+/*
+ * What is in moved4 and moved6, so that a port that is opened again is taken out, and nothing is
+ * asked to be taken out that is not there.
+ */
+struct moved {
+	uint8_t key[KEY_MAX]; /* zero behind that of IPv4 */
+	uint64_t until;       /* ms, clock_ms() */
+	UT_hash_handle hh;
+};
+
 struct table {
 	struct mnl_socket *nl;
 	struct plan plan;
@@ -60,6 +74,9 @@ struct table {
 	uint32_t seq;
 	struct batch staged;
 	struct element element[PH_SVC_MAX][2][2]; /* service, IPv6, window */
+	struct element seen_element[2], moved_element[2];
+	struct moved *moved; /* uthash head, the oldest first */
+	uint8_t hash_key[HASH_KEY_LEN];
 };
 
 const char *capture_word(enum capture c)
@@ -187,6 +204,103 @@ static int transact(struct table *t, struct batch *b, uint32_t from, uint32_t to
 	return err;
 }
 
+/* --- keys ------------------------------------------------------------------------------------- */
+
+static uint8_t *addresses_write(uint8_t *key, const struct tuple *flow)
+{
+	const size_t len = addr_len(&flow->src);
+
+	memcpy(key, flow->src.bytes, len);
+	memcpy(key + len, flow->dst.bytes, len);
+	return key + 2 * len;
+}
+
+/* ip saddr . ip daddr . meta l4proto . th dport, each padded to four bytes */
+static void key_write(uint8_t *key, const struct tuple *flow, uint16_t dport)
+{
+	const uint16_t port = htons(dport);
+
+	key = addresses_write(key, flow);
+	key[0] = flow->l4proto;
+	memcpy(key + 4, &port, sizeof(port));
+}
+
+/* ip saddr . ip daddr . th sport . th dport, likewise */
+static void flow_key_write(uint8_t *key, const struct tuple *flow)
+{
+	const uint16_t sport = htons(flow->sport), dport = htons(flow->dport);
+
+	key = addresses_write(key, flow);
+	memcpy(key, &sport, sizeof(sport));
+	memcpy(key + 4, &dport, sizeof(dport));
+}
+
+/* --- ports that were given up ----------------------------------------------------------------- */
+
+static uint64_t clock_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / NSEC_PER_MSEC;
+}
+
+static void moved_forget(struct table *t, struct moved *m)
+{
+	HASH_DEL(t->moved, m);
+	free(m);
+}
+
+/* Of the set that resets connections to this flow's port; NULL when there is none. */
+static const struct element *moved_element(const struct table *t, const struct tuple *flow)
+{
+	const struct element *m = &t->moved_element[flow->src.family == FAMILY_IPV6];
+
+	return m->len ? m : NULL;
+}
+
+static unsigned int moved_hash(const struct table *t, const uint8_t key[KEY_MAX])
+{
+	return (unsigned int)hash_sip13(t->hash_key, key, KEY_MAX);
+}
+
+static struct moved *moved_find(struct table *t, const struct tuple *flow)
+{
+	uint8_t key[KEY_MAX] = { 0 };
+	struct moved *m = NULL;
+
+	if (!t->moved || flow->l4proto != L4_TCP)
+		return NULL;
+	/* uthash keeps the order of insertion. A second more, as the kernel counts in ticks. */
+	for (uint64_t now = clock_ms(); t->moved && t->moved->until + 1000 <= now;)
+		moved_forget(t, t->moved);
+	key_write(key, flow, flow->dport);
+	HASH_FIND_BYHASHVALUE(hh, t->moved, key, KEY_MAX, moved_hash(t, key), m);
+	return m;
+}
+
+/* False when there is no room. *again: it was there before, and has to be removed first. */
+static bool moved_note(struct table *t, const struct tuple *flow, bool *again)
+{
+	struct moved *m = moved_find(t, flow);
+
+	*again = m != NULL;
+	if (m)
+		moved_forget(t, m);
+	if (HASH_COUNT(t->moved) >= MOVED_SIZE)
+		return false;
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return false;
+	key_write(m->key, flow, flow->dport);
+	m->until = clock_ms() + MOVED_MS;
+	HASH_ADD_KEYPTR_BYHASHVALUE(hh, t->moved, m->key, KEY_MAX, moved_hash(t, m->key), m);
+	if (m->hh.tbl)
+		return true;
+	free(m);
+	return false;
+}
+
 /* --- creation --------------------------------------------------------------------------------- */
 
 static void set_admission(struct plan *p)
@@ -242,14 +356,13 @@ static uint16_t next_value(const struct nlmsghdr *nlh)
 	return (uint16_t)(nlh->nlmsg_len + sizeof(struct nlattr));
 }
 
-static void element_make(struct element *t, enum ph_service svc, enum family family, bool window)
+static void element_make(struct element *t, const char *set, enum family family, bool window)
 {
 	static const uint8_t zero[KEY_MAX];
 	const size_t key_len = family == FAMILY_IPV4 ? 4 + 4 + 4 + 4 : KEY_MAX;
 	struct nlattr *list, *elem, *key;
 	struct nlmsghdr *nlh;
 	struct nfgenmsg *nfg;
-	char name[SET_NAME];
 
 	memset(t, 0, sizeof(*t));
 	nlh = mnl_nlmsg_put_header(t->bytes);
@@ -257,7 +370,7 @@ static void element_make(struct element *t, enum ph_service svc, enum family fam
 	nfg->nfgen_family = NFPROTO_INET;
 	nfg->version = NFNETLINK_V0;
 	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_TABLE, PH_TABLE);
-	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_SET, rules_set_name(svc, family, window, name));
+	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_SET, set);
 	list = mnl_attr_nest_start(nlh, NFTA_SET_ELEM_LIST_ELEMENTS);
 	elem = mnl_attr_nest_start(nlh, NFTA_LIST_ELEM);
 	key = mnl_attr_nest_start(nlh, NFTA_SET_ELEM_KEY);
@@ -279,16 +392,30 @@ static void element_make(struct element *t, enum ph_service svc, enum family fam
 
 static void take_plan(struct table *t, const struct plan *p)
 {
+	static const enum family families[] = { FAMILY_IPV4, FAMILY_IPV6 };
+	char name[SET_NAME];
+
 	t->plan = *p;
 	t->in_force = true;
 	for (enum ph_service svc = PH_SVC_NONE; svc < PH_SVC_MAX;
 	     svc = (enum ph_service)(svc + 1)) {
-		if (!(p->sets & 1u << svc))
-			continue;
-		for (unsigned int window = 0; window <= rules_has_windows(svc); window++) {
-			element_make(&t->element[svc][0][window], svc, FAMILY_IPV4, window);
-			element_make(&t->element[svc][1][window], svc, FAMILY_IPV6, window);
+		for (unsigned int i = 0; p->sets & 1u << svc && i < 4; i++) {
+			const enum family family = families[i % 2];
+			const bool window = i / 2;
+
+			if (window && !rules_has_windows(svc))
+				continue;
+			element_make(&t->element[svc][i % 2][window],
+			    rules_set_name(svc, family, window, name), family, window);
 		}
+	}
+	for (unsigned int i = 0; i < 2; i++) {
+		if (p->seen)
+			element_make(
+			    &t->seen_element[i], rules_seen_name(families[i]), families[i], false);
+		if (p->moved)
+			element_make(&t->moved_element[i], rules_moved_name(families[i]),
+			    families[i], false);
 	}
 }
 
@@ -312,7 +439,8 @@ int table_create(struct table **out, const struct table_setup *setup)
 {
 	struct plan plan = {
 		.setup = *setup,
-		.features = FEATURE_OWNER | FEATURE_ONE_SHOT | FEATURE_PAYLOAD | FEATURE_DESTROY,
+		.features = FEATURE_OWNER | FEATURE_ONE_SHOT | FEATURE_PAYLOAD | FEATURE_DESTROY |
+			    FEATURE_RESET,
 	};
 	struct table *t = calloc(1, sizeof(*t));
 	int err = -ENOMEM;
@@ -322,6 +450,10 @@ int table_create(struct table **out, const struct table_setup *setup)
 		goto out;
 	if (!setup->passive)
 		plan.features |= FEATURE_QUEUE;
+	if (getrandom(t->hash_key, sizeof(t->hash_key), 0) != (ssize_t)sizeof(t->hash_key)) {
+		err = -EIO;
+		goto out;
+	}
 	err = socket_open(t);
 	if (err)
 		goto out;
@@ -354,6 +486,8 @@ void table_destroy(struct table *t)
 		delete_table(t);
 	if (t->nl)
 		(void)mnl_socket_close(t->nl);
+	while (t->moved)
+		moved_forget(t, t->moved);
 	batch_free(&t->staged);
 	free(t);
 }
@@ -419,18 +553,6 @@ static const struct element *element_of(const struct table *t, enum ph_service s
 	return m;
 }
 
-/* ip saddr . ip daddr . meta l4proto . th dport, each padded to four bytes */
-static void key_write(uint8_t *key, const struct tuple *flow, uint16_t dport)
-{
-	const size_t len = addr_len(&flow->src);
-	const uint16_t port = htons(dport);
-
-	memcpy(key, flow->src.bytes, len);
-	memcpy(key + len, flow->dst.bytes, len);
-	key[2 * len] = flow->l4proto;
-	memcpy(key + 2 * len + 4, &port, sizeof(port));
-}
-
 static struct nlmsghdr *message_write(void *at, const struct element *m, const struct tuple *flow,
     uint16_t dport_hi, uint64_t timeout_ms)
 {
@@ -453,9 +575,15 @@ static void message_type(struct nlmsghdr *nlh, uint16_t type)
 		nlh->nlmsg_flags |= NLM_F_CREATE | NLM_F_EXCL;
 }
 
-static bool adds(uint32_t tag)
+/* It is an open pinhole. */
+static bool opens(uint32_t tag)
 {
 	return tag == ELEMENT_OPEN || tag == ELEMENT_RENEWED;
+}
+
+static bool adds(uint32_t tag)
+{
+	return opens(tag) || tag == ELEMENT_MOVED;
 }
 
 /*
@@ -469,44 +597,140 @@ static uint16_t type_of_tag(const struct table *t, uint32_t tag)
 	return t->plan.features & FEATURE_DESTROY ? MSG_DESTROYSETELEM : NFT_MSG_DELSETELEM;
 }
 
-static int stage(struct table *t, const struct op *op, const struct element *m, uint32_t tag)
+/* Room for one more message, or NULL; what is staged already stays whole. */
+static void *stage_room(struct table *t, const struct element *m)
 {
 	void *at = batch_room(&t->staged, m->len);
 
-	if (!at) {
-		/* What is staged already is whole. */
+	if (!at)
 		t->staged.error = 0;
+	return at;
+}
+
+static void unstage(struct table *t, uint32_t n)
+{
+	if (t->staged.n > n)
+		t->staged.len = t->staged.message[n].at;
+	t->staged.n = n;
+}
+
+static int stage(struct table *t, const struct op *op, const struct element *m, uint32_t tag)
+{
+	uint64_t timeout = tag == ELEMENT_MOVED ? MOVED_MS : op->timeout / NSEC_PER_MSEC + EXTRA_MS;
+	void *at = stage_room(t, m);
+
+	if (!at)
 		return -ENOMEM;
-	}
-	message_type(
-	    message_write(at, m, &op->flow, op->dport_hi, op->timeout / NSEC_PER_MSEC + EXTRA_MS),
-	    type_of_tag(t, tag));
+	message_type(message_write(at, m, &op->flow, op->dport_hi, timeout), type_of_tag(t, tag));
 	batch_add(&t->staged, m->len, tag, op->id);
 	return 0;
 }
 
-int table_stage(struct table *t, const struct op *op)
+static int stage_unseen(struct table *t, const struct tuple *flow)
 {
-	const struct element *m;
-	bool spent = op->kind == OP_ADMIT && !op->many;
+	const struct element *m = &t->seen_element[flow->src.family == FAMILY_IPV6];
+	uint8_t *at = stage_room(t, m);
+
+	if (!at)
+		return -ENOMEM;
+	memcpy(at, m->bytes, m->len);
+	flow_key_write(at + m->key, flow);
+	message_type((struct nlmsghdr *)(void *)at, type_of_tag(t, ELEMENT_CLOSE));
+	batch_add(&t->staged, m->len, ELEMENT_CLOSE, 0);
+	return 0;
+}
+
+/*
+ * A flow that was cut off comes as a first packet again: its pinhole may be open by then, and who
+ * is in the seen sets is not held. Both directions, as the kernel has put them in.
+ */
+static int stage_end(struct table *t, const struct op *op)
+{
+	const struct tuple back = tuple_invert(&op->flow);
 	int err;
 
-	if (op->kind != OP_OPEN && op->kind != OP_RENEW && op->kind != OP_CLOSE && !spent)
+	if (!op->kill || op->flow.l4proto != L4_UDP || !t->plan.seen)
 		return 0;
-	m = element_of(t, op->service, &op->flow, op->dport_hi, op->many);
+	err = stage_unseen(t, &op->flow);
+	return err ? err : stage_unseen(t, &back);
+}
+
+static int stage_open(struct table *t, const struct op *op, const struct element *m)
+{
+	struct moved *moved = moved_find(t, &op->flow);
+	int err = 0;
+
+	if (moved)
+		err = stage(t, op, moved_element(t, &op->flow), ELEMENT_STALE);
+	if (!err)
+		err = stage(t, op, m, ELEMENT_OPEN);
+	if (moved && !err)
+		moved_forget(t, moved);
+	return err;
+}
+
+static int stage_renew(struct table *t, const struct op *op, const struct element *m)
+{
+	/* No kernel before 6.12 changes a timeout in place. */
+	int err = stage(t, op, m, ELEMENT_STALE);
+
+	return err ? err : stage(t, op, m, ELEMENT_RENEWED);
+}
+
+static int stage_close(struct table *t, const struct op *op, const struct element *m)
+{
+	const struct element *to = moved_element(t, &op->flow);
+	bool again;
+	int err;
+
+	if (!op->moved || op->kind != OP_CLOSE || op->flow.l4proto != L4_TCP || !to)
+		return stage(t, op, m, ELEMENT_CLOSE);
+	if (!moved_note(t, &op->flow, &again)) /* a reset is a courtesy */
+		return stage(t, op, m, ELEMENT_CLOSE);
+	err = stage(t, op, m, ELEMENT_STALE);
+	if (!err && again)
+		err = stage(t, op, to, ELEMENT_STALE);
+	return err ? err : stage(t, op, to, ELEMENT_MOVED);
+}
+
+static int stage_element(struct table *t, const struct op *op)
+{
+	const struct element *m = element_of(t, op->service, &op->flow, op->dport_hi, op->many);
+
 	if (!m)
 		return -EOPNOTSUPP;
 	if (op->kind == OP_OPEN)
-		return stage(t, op, m, ELEMENT_OPEN);
-	if (op->kind != OP_RENEW)
-		return stage(t, op, m, ELEMENT_CLOSE);
-	/* No kernel before 6.12 changes a timeout in place. */
-	err = stage(t, op, m, ELEMENT_STALE);
+		return stage_open(t, op, m);
+	if (op->kind == OP_RENEW)
+		return stage_renew(t, op, m);
+	return stage_close(t, op, m);
+}
+
+int table_stage(struct table *t, const struct op *op)
+{
+	const uint32_t n = t->staged.n;
+	int err = 0;
+
+	switch (op->kind) {
+	case OP_ADMIT:
+		if (op->many)
+			break;
+		/* fall through */
+	case OP_OPEN:
+	case OP_RENEW:
+	case OP_CLOSE:
+		err = stage_element(t, op);
+		break;
+	case OP_END:
+		err = stage_end(t, op);
+		break;
+	case OP_SESSION_BEGIN:
+	case OP_SESSION_END:
+	case OP_REFUSE:
+		break;
+	}
 	if (err)
-		return err;
-	err = stage(t, op, m, ELEMENT_RENEWED);
-	if (err)
-		t->staged.len = t->staged.message[--t->staged.n].at;
+		unstage(t, n);
 	return err;
 }
 
@@ -520,7 +744,7 @@ static void commit_failed(struct commit *c, const struct message *m, int error)
 {
 	if (!c->error)
 		c->error = error;
-	if (adds(m->tag) && c->failed)
+	if (opens(m->tag) && c->failed)
 		c->failed(c->arg, m->id, error);
 }
 
@@ -611,7 +835,7 @@ int table_commit(struct table *t, void (*failed)(void *arg, uint32_t id, int err
 	for (uint32_t first = 0, end; first < b->n; first = end) {
 		end = b->n - first > SLICE ? first + SLICE : b->n;
 		/* A removal and what takes its place belong together. */
-		if (end < b->n && b->message[end - 1].tag == ELEMENT_STALE)
+		while (end < b->n && b->message[end - 1].tag == ELEMENT_STALE)
 			end++;
 		commit_slice(t, &c, b, first, end, false);
 	}

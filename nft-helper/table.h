@@ -52,6 +52,13 @@ int table_reconfigure(struct table *t, const struct table_setup *setup);
  * needed. Elements live a little longer in the kernel (5 s) than the op's timeout, so that the
  * daemon closes first. -EOPNOTSUPP when no set can express it (a service without sets, a window
  * where there are none), -ENOMEM; then nothing is staged.
+ *
+ * Whoever still talks to a TCP port whose OP_CLOSE says `moved`, or calls it again, gets a reset
+ * for a minute, or until it is opened again (where the kernel has nft's reject; otherwise silence).
+ * Such packets have to be new to conntrack: flows through that port are to be deleted there.
+ *
+ * OP_END with `kill`: the flow is about to be deleted from conntrack, and if it is UDP, its next
+ * packet is to be held as a first one again.
  */
 int table_stage(struct table *t, const struct op *op);
 

@@ -288,6 +288,7 @@ static inline struct table_setup all_services(enum admit admit)
 		[PH_SVC_SUNRPC] = 111,
 		[PH_SVC_TFTP] = 69,
 		[PH_SVC_RSH] = 514,
+		[PH_SVC_NFS] = 2049,
 	};
 	struct table_setup s = {
 		.mark_mask = PH_MARK_MASK_DEFAULT,

@@ -146,7 +146,7 @@ START_TEST(session_end_leaves_transfer)
 	world_hangup(&w);
 	ck_assert_uint_eq(stats()->live_sessions, 0);
 	ck_assert_uint_eq(stats()->live_pinholes, 1);
-	ck_assert_ptr_null(engine_pinhole(w.engine, id)->session);
+	ck_assert_ptr_null(engine_pinhole(w.engine, id)->owner);
 	world_packet(&w, EV_END, &flow, TCP_FIN);
 	ck_assert_uint_eq(stats()->live_pinholes, 0);
 }
@@ -352,14 +352,27 @@ START_TEST(resync_learns_what_was_missed)
 }
 END_TEST
 
+static struct restored_pinhole restored(uint16_t port)
+{
+	return (struct restored_pinhole){
+		.master = world_control(&w),
+		.flow = world_data(&w, DIR_ORIGINAL, 0, port),
+		.dport_hi = port,
+		.service = PH_SVC_FTP,
+		.cause = "",
+	};
+}
+
 static void reborn(bool session_lives)
 {
-	struct tuple control = world_control(&w), flow = world_data(&w, DIR_ORIGINAL, 0, 40000);
+	struct tuple control = world_control(&w);
+	struct restored_pinhole r = restored(40000);
 
+	r.cause = "227 x";
 	world_restart(&w);
 	ck_assert(engine_restore_session(w.engine, w.now, &control, PH_SVC_FTP, false));
-	ck_assert(engine_restore_pinhole(w.engine, w.now, &control, &flow, 40000, false, "227 x"));
-	ck_assert(!engine_restore_pinhole(w.engine, w.now, &control, &flow, 40000, false, "twice"));
+	ck_assert(engine_restore_pinhole(w.engine, w.now, &r));
+	ck_assert(!engine_restore_pinhole(w.engine, w.now, &r)); /* twice */
 	ck_assert_uint_eq(world_count(&w, OP_OPEN), 0);
 	world_ct(&w, EV_RESYNC, NULL, 0);
 	if (session_lives)
@@ -405,15 +418,15 @@ END_TEST
 
 START_TEST(restart_with_many_pinholes)
 {
-	struct tuple control = world_control(&w), flow = world_data(&w, DIR_ORIGINAL, 0, 0);
+	struct tuple control = world_control(&w);
+	struct restored_pinhole r;
 
 	w.policy.max_pinholes_session = 1000;
 	world_restart(&w);
 	ck_assert(engine_restore_session(w.engine, w.now, &control, PH_SVC_FTP, false));
 	for (uint16_t port = 30000; port < 30500; port++) {
-		flow.dport = port;
-		ck_assert(engine_restore_pinhole(
-		    w.engine, w.now, &control, &flow, port, false, ""));
+		r = restored(port);
+		ck_assert(engine_restore_pinhole(w.engine, w.now, &r));
 	}
 	world_ct(&w, EV_RESYNC, NULL, 0);
 	world_ct(&w, EV_CT_ALIVE, &control, CONTROL);

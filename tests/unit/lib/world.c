@@ -26,7 +26,10 @@ void world_begin(struct world *w, enum family family)
 	policy_defaults(&w->policy);
 	w->client = address(family == FAMILY_IPV4 ? "192.0.2.1" : "2001:db8::1");
 	w->server = address(family == FAMILY_IPV4 ? "198.51.100.2" : "2001:db8::2");
+	w->service = PH_SVC_FTP;
+	w->l4proto = L4_TCP;
 	w->sport = 40000;
+	w->port = 21;
 	world_restart(w);
 }
 
@@ -61,6 +64,8 @@ void world_input(struct world *w, struct event *ev)
 		for (unsigned int i = 0; i < w->decision.n; i++)
 			if (w->n < WORLD_OPS)
 				w->ops[w->n++] = w->decision.ops[i];
+		if (w->after)
+			w->after(w);
 		if (!w->decision.more)
 			return;
 		ev = &tick;
@@ -73,8 +78,8 @@ struct tuple world_control(const struct world *w)
 		.src = w->client,
 		.dst = w->server,
 		.sport = w->sport,
-		.dport = 21,
-		.l4proto = L4_TCP,
+		.dport = w->port,
+		.l4proto = (uint8_t)w->l4proto,
 	};
 }
 
@@ -141,16 +146,44 @@ static size_t put_tcp(uint8_t *packet, const struct tuple *t, uint32_t seq, uint
 	return (size_t)(p - packet) + len;
 }
 
+static size_t put_udp(uint8_t *packet, const struct tuple *t, const void *bytes, size_t len)
+{
+	uint8_t *p = put_ip(packet, t, 8 + len);
+
+	p = put16(p, t->sport);
+	p = put16(p, t->dport);
+	p = put16(p, (uint32_t)(8 + len));
+	p = put16(p, 0);
+	if (len)
+		memcpy(p, bytes, len);
+	return (size_t)(p - packet) + len;
+}
+
+static struct tuple control_in(const struct world *w, enum dir dir)
+{
+	struct tuple t = world_control(w);
+
+	return dir == DIR_REPLY ? tuple_invert(&t) : t;
+}
+
 static void control_packet(struct world *w, enum event_kind kind, enum dir dir, uint32_t seq,
     uint32_t ack, uint8_t flags, const void *bytes, size_t len)
 {
 	static uint8_t packet[PACKET_MAX];
-	struct tuple t = world_control(w);
-	struct event ev = { .kind = kind, .service = PH_SVC_FTP, .dir = dir, .l3 = packet };
+	struct tuple t = control_in(w, dir);
+	struct event ev = { .kind = kind, .service = w->service, .dir = dir, .l3 = packet };
 
-	if (dir == DIR_REPLY)
-		t = tuple_invert(&t);
 	ev.len = put_tcp(packet, &t, seq, ack, flags, bytes, len);
+	world_input(w, &ev);
+}
+
+void world_datagram(struct world *w, enum dir dir, const void *bytes, size_t len)
+{
+	static uint8_t packet[PACKET_MAX];
+	struct tuple t = control_in(w, dir);
+	struct event ev = { .kind = EV_PACKET, .service = w->service, .dir = dir, .l3 = packet };
+
+	ev.len = put_udp(packet, &t, bytes, len);
 	world_input(w, &ev);
 }
 
@@ -166,8 +199,8 @@ void world_connect(struct world *w)
 void world_hangup(struct world *w)
 {
 	for (enum dir d = DIR_ORIGINAL; d <= DIR_REPLY; d++)
-		control_packet(w, EV_COPY, d, w->seq[d]++, w->seq[dir_other(d)], TCP_FIN | TCP_ACK,
-		    NULL, 0);
+		control_packet(
+		    w, EV_COPY, d, w->seq[d]++, w->seq[dir_other(d)], TCP_FIN | TCP_ACK, NULL, 0);
 }
 
 void world_says_chopped(struct world *w, enum dir dir, const char *text, size_t len, size_t chop)
@@ -199,7 +232,8 @@ void world_packet(struct world *w, enum event_kind kind, const struct tuple *t, 
 	uint8_t packet[128];
 	struct event ev = { .kind = kind, .l3 = packet };
 
-	ev.len = put_tcp(packet, t, 1, 0, flags, NULL, 0);
+	ev.len = t->l4proto == L4_TCP ? put_tcp(packet, t, 1, 0, flags, NULL, 0)
+				      : put_udp(packet, t, NULL, 0);
 	world_input(w, &ev);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A little world around the engine for tests: a client and a server with addresses, packets made
- * from text, a clock that only moves when told, and the ops of everything that happened.
+ * from bytes, a clock that only moves when told, and the ops of everything that happened.
  */
 #ifndef WORLD_H
 #define WORLD_H
@@ -14,12 +14,16 @@ struct world {
 	struct policy policy;
 	struct engine *engine;
 	struct addr client, server;
-	uint16_t sport; /* of the control connection */
+	/* The control flow: FTP's, unless a test says otherwise. */
+	enum ph_service service;
+	enum l4 l4proto;
+	uint16_t sport, port;
 	uint64_t now;
-	uint32_t seq[2]; /* next sequence number a direction */
+	uint32_t seq[2];          /* next sequence number a direction */
 	struct decision decision; /* the last one */
-	struct op ops[WORLD_OPS];  /* all of them since world_forget() */
+	struct op ops[WORLD_OPS]; /* all of them since world_forget() */
 	unsigned int n;
+	void (*after)(struct world *w); /* called with each decision, if set */
 };
 
 void world_begin(struct world *w, enum family family);
@@ -37,12 +41,14 @@ void world_hangup(struct world *w);
 void world_says(struct world *w, enum dir dir, const char *text);
 /* The same with a length, and as one segment a piece of at most `chop` bytes. */
 void world_says_chopped(struct world *w, enum dir dir, const char *text, size_t len, size_t chop);
+/* One datagram. */
+void world_datagram(struct world *w, enum dir dir, const void *bytes, size_t len);
 /* A segment anywhere in the stream, relative to the next byte in order. */
 void world_segment(struct world *w, enum dir dir, int32_t offset, const void *bytes, size_t len,
     uint8_t flags, uint32_t ack);
 
 void world_input(struct world *w, struct event *ev);
-/* A bare TCP packet as an event of this kind. */
+/* A bare packet as an event of this kind; flags are TCP's. */
 void world_packet(struct world *w, enum event_kind kind, const struct tuple *t, uint8_t flags);
 void world_ct(struct world *w, enum event_kind kind, const struct tuple *t, unsigned int field);
 void world_wait(struct world *w, uint64_t ns);
