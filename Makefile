@@ -139,10 +139,9 @@ demo: deps
 
 bench: deps
 	@$(MAKE) --no-print-directory all build/bench/floor build/bench/cycles build/bench/micro
-	@tests/lab.sh test-servers
 	@tests/bench/run
 
-build/bench/%: build/tests/bench/%.o $(LIB) $(call objects,table rules)
+build/bench/%: build/tests/bench/%.o $(LIB) $(call objects,table rules queue)
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs libnftnl libnetfilter_queue libmnl)

@@ -656,8 +656,7 @@ static int listen_at(struct ctl *ctl, const char *dir)
 	if (ret < 0)
 		goto fail;
 	ctl->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	/* The name appears with the mode of the socket less the umask: never wider than it will be.
-	 */
+	/* The name appears with the socket's mode less the umask: never wider than it will be. */
 	if (ctl->fd < 0 || fchmod(ctl->fd, 0660) < 0 ||
 	    bind(ctl->fd, (const struct sockaddr *)a, sizeof(*a)) < 0) {
 		ret = -errno;

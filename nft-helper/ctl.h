@@ -20,8 +20,7 @@ struct ctl_host {
 	uint64_t (*now)(void *arg); /* engine time, ns */
 	/* Closes pinhole `id` in engine and kernel. 0, -ENOENT, other -errno. */
 	int (*close)(void *arg, uint32_t id);
-	/* Packets that hit the element of this pinhole. 0, or -errno: not known. NULL: never known.
-	 */
+	/* Packets that hit this pinhole's element. 0, or -errno: not known. NULL: never known. */
 	int (*hits)(void *arg, const struct pinhole *p, uint64_t *packets);
 	/* Adds numbers of the adapters to what ctl.c took from engine_stats(). NULL: none. */
 	void (*stats)(void *arg, json_t *stats);

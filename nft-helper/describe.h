@@ -31,8 +31,7 @@ struct describe_clock {
  */
 const char *describe_event_word(const struct op *op);
 
-/* One line of `replay --json` or, with frame 0, of `watch`. NULL as above, or when memory is out.
- */
+/* A line of `replay --json` or, with frame 0, of `watch`. NULL as above, or without memory. */
 json_t *describe_event(const struct op *op, uint64_t wall, uint32_t frame);
 
 /* packets may be NULL: not known. NULL when memory is out. */

@@ -122,8 +122,7 @@ int replay_run(struct capture_file *f, const struct policy *policy, replay_op *o
 	int ret;
 
 	memset(summary, 0, sizeof(*summary));
-	/* Whoever made the file should not know how its tuples are hashed; without it, it is slow.
-	 */
+	/* Whoever made the file should not know how its tuples are hashed. */
 	(void)!getrandom(key, sizeof(key), GRND_NONBLOCK);
 	r.engine = engine_new(policy, key);
 	if (!r.engine) {

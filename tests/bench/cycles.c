@@ -16,7 +16,6 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -35,8 +34,7 @@ struct shared {
 	_Atomic uint64_t announced[SESSIONS_MAX]; /* ns, when this session's last 227 went out */
 };
 
-/* --- both ends ----------------------------------------------------------------------------------
- */
+/* --- both ends ------------------------------------------------------------------------------- */
 
 static int stream_socket(int flags)
 {
@@ -111,8 +109,7 @@ static bool hear(int fd, char *line)
 	return true;
 }
 
-/* --- the server ---------------------------------------------------------------------------------
- */
+/* --- the server ------------------------------------------------------------------------------ */
 
 struct server {
 	struct shared *shared;
@@ -253,8 +250,7 @@ static pid_t start_server(
 	return pid;
 }
 
-/* --- the client ---------------------------------------------------------------------------------
- */
+/* --- the client ------------------------------------------------------------------------------ */
 
 struct transfer {
 	int control, data;
@@ -300,16 +296,18 @@ static void client_login(struct client *c, unsigned int slot, unsigned int cycle
 	watch(c->epoll, t->control, EPOLLIN, ROLE_CONTROL, slot);
 }
 
+/* h1,h2,h3,h4,p1,p2 as this server writes it */
 static uint16_t announced_port(const char *line)
 {
-	const char *at = strrchr(line, ',');
-	unsigned int lo, hi;
+	unsigned long port = 0;
+	char *at = strchr(line, '(');
 
-	while (at && at > line && at[-1] != ',')
-		at--;
-	if (!at || sscanf(at, "%u,%u", &hi, &lo) != 2)
-		die("no port in '%s'", line);
-	return (uint16_t)(hi << 8 | lo);
+	for (int i = 0; i < 6; i++) {
+		if (!at || !*at)
+			die("no port in '%s'", line);
+		port = port << 8 | (strtoul(at + 1, &at, 10) & 0xff);
+	}
+	return (uint16_t)(port & UINT16_MAX);
 }
 
 static void client_connect(struct client *c, unsigned int slot, const char *line)
@@ -399,8 +397,7 @@ static uint64_t client_run(struct client *c)
 	return now_ns() - began;
 }
 
-/* --- the figures --------------------------------------------------------------------------------
- */
+/* --- the figures ----------------------------------------------------------------------------- */
 
 static int by_value(const void *a, const void *b)
 {

@@ -143,7 +143,7 @@ static void notify_ready(void)
 
 	if (!path || strlen(path) >= sizeof(to.sun_path))
 		return;
-	strcpy(to.sun_path, path);
+	memcpy(to.sun_path, path, strlen(path));
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || sendto(fd, word, sizeof(word) - 1, 0, (struct sockaddr *)&to, sizeof(to)) < 0)
 		die("%s: %s", path, strerror(errno));

@@ -21,12 +21,14 @@ static const char usage[] =
 
 static const uint8_t hash_key[HASH_KEY_LEN] = "a key to measure";
 
-/* --- FTP packets ---------------------------------------------------------------------------------
- */
+/* --- FTP packets ----------------------------------------------------------------------------- */
 
-#define HEADERS    (20 + 20)
-#define PACKET_MAX 256
-#define DATA_PORT  (78 * 256 + 32) /* as the 227 below says */
+#define HEADERS        (20 + 20)
+#define PACKET_MAX     256
+#define CONTROL_PORT   21
+#define DATA_PORT      (78 * 256 + 32) /* as the 227 below says */
+#define CLIENT_CONTROL 40000
+#define CLIENT_DATA    40001
 
 static const char pasv[] = "PASV\r\n";
 static const char passive[] = "227 Entering Passive Mode (10,255,0,1,78,32).\r\n";
@@ -98,7 +100,8 @@ static void shake_hands(struct dialogue *d)
 	for (enum dir dir = DIR_ORIGINAL; dir <= DIR_REPLY; dir++) {
 		uint8_t flags = dir == DIR_REPLY ? TCP_SYN | TCP_ACK : TCP_SYN;
 
-		input(d, EV_COPY, dir, p, packet(d, dir, 40000, 21, flags, NULL, p));
+		input(d, EV_COPY, dir, p,
+		    packet(d, dir, CLIENT_CONTROL, CONTROL_PORT, flags, NULL, p));
 		d->seq[dir]++;
 	}
 }
@@ -107,7 +110,7 @@ static void says(struct dialogue *d, enum dir dir, const char *text)
 {
 	uint8_t p[PACKET_MAX];
 
-	input(d, EV_PACKET, dir, p, packet(d, dir, 40000, 21, TCP_ACK, text, p));
+	input(d, EV_PACKET, dir, p, packet(d, dir, CLIENT_CONTROL, CONTROL_PORT, TCP_ACK, text, p));
 	d->seq[dir] += (uint32_t)strlen(text);
 }
 
@@ -125,8 +128,7 @@ static struct engine *new_engine(unsigned int most)
 	return e;
 }
 
-/* --- open: pinholes through engine and table
- * ------------------------------------------------------ */
+/* --- open: pinholes through engine and table ------------------------------------------------- */
 
 /* A figure of /proc/meminfo in bytes. */
 static long long kernel_memory(const char *what)
@@ -146,10 +148,13 @@ static long long kernel_memory(const char *what)
 static long long resident(void)
 {
 	FILE *f = fopen("/proc/self/statm", "re");
+	char line[128], *at = line;
 	long long pages = 0;
 
-	if (!f || fscanf(f, "%*d %lld", &pages) != 1)
-		die("/proc/self/statm");
+	if (!f || !fgets(line, sizeof(line), f))
+		die("/proc/self/statm cannot be read");
+	for (int i = 0; i < 2; i++)
+		pages = strtoll(at, &at, 10);
 	(void)fclose(f);
 	return pages * sysconf(_SC_PAGESIZE);
 }
@@ -252,8 +257,7 @@ static void measure_open(unsigned int count, unsigned int batch)
 	free(d);
 }
 
-/* --- path: packets of others, beside open pinholes
- * ------------------------------------------------ */
+/* --- path: packets of others, beside open pinholes ------------------------------------------- */
 
 #define LANES     8
 #define BURST     256
@@ -403,8 +407,7 @@ static void measure_path(unsigned int bursts, unsigned int n, char **arg)
 	}
 }
 
-/* --- ftp: instructions ---------------------------------------------------------------------------
- */
+/* --- ftp: instructions ----------------------------------------------------------------------- */
 
 static const struct step {
 	const char *name;
@@ -436,8 +439,8 @@ static __attribute__((noinline)) void counted_input(
 static void step(struct dialogue *d, const struct step *s, const char *name)
 {
 	uint8_t p[PACKET_MAX];
-	size_t len = packet(
-	    d, s->dir, s->data ? 50000 : 40000, s->data ? DATA_PORT : 21, s->flags, s->text, p);
+	size_t len = packet(d, s->dir, s->data ? CLIENT_DATA : CLIENT_CONTROL,
+	    s->data ? DATA_PORT : CONTROL_PORT, s->flags, s->text, p);
 
 	if (strcmp(s->name, name) == 0)
 		counted_input(d, s, p, len);

@@ -283,32 +283,26 @@ def floods(s):
     code, reply = passive_replies(s, PORT)[-1]
     for side in ("client", "server"):
         with s.case(f"a line of 1 MB from the {side}", "line-too-long") as d:
-            memory = resident(s.daemon)
+            memory = s.daemon.memory()
             send = d.client_sends if side == "client" else d.server_sends
             send("A" * MEGABYTE)
             d.usable()
             send("\r\n")
-            tap.true(resident(s.daemon) - memory < 512, "the daemon kept it in memory")
+            tap.true(s.daemon.memory() - memory < 512, "the daemon kept it in memory")
     with s.case("an announcement at the end of a line of 1 MB") as d:
         d.client_sends(f"{verb_of(code)}\r\n")
         d.server_sends("200 " + "A" * MEGABYTE + reply)
         s.server_blocked(PORT)
     with s.case("10 000 questions without an answer, and then one answer to each") as d:
-        memory = resident(s.daemon)
+        memory = s.daemon.memory()
         d.client_sends(f"{verb_of(code)}\r\n" * 10000)
         s.nothing_open()
         tap.true(s.daemon.counter("pipeline") > 0, "no refusal was counted")
-        tap.true(resident(s.daemon) - memory < 512, "the daemon kept them in memory")
+        tap.true(s.daemon.memory() - memory < 512, "the daemon kept them in memory")
         d.server_sends("500 no\r\n" * 10000)
     with s.case("zeros, control characters and bytes above 127") as d:
         d.client_sends(b"\x00\xff\xf4\xff\xf2" + bytes(range(256)) + b"\r\n")
         d.server_sends(b"500 " + bytes(range(256)) + b"\r\n")
-
-
-def resident(daemon):
-    """KiB of memory in use."""
-    with open(f"/proc/{daemon.process.pid}/status") as f:
-        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
 
 
 def overlaps(t, lab, net, admit):

@@ -14,6 +14,7 @@ import shutil
 from lab import poll, suite, tap, topology
 from lab.daemon import PINHOLECTL, Daemon, config
 from lab.dialogue import Listener, connected, port_of
+from lab.pcap import Recorder
 from lab.topology import ADDRESS, CLIENT, ROUTER, SERVER
 
 COMMANDS = ("list", "sessions", "show", "why", "watch", "close", "stats", "doctor", "check-config", "replay")
@@ -117,6 +118,36 @@ def watching(t, daemon, listener):
             watcher.terminate()
             watcher.wait()
             watcher.stdout.close()
+
+
+def replaying(t, lab, daemon, listener):
+    """The same dialogue, live and out of a capture file: the same events."""
+
+    def telling(event):
+        return [event[key] for key in ("event", "reason", "src", "sport", "dst", "dport", "session")]
+
+    with t.case("replay --json of a capture tells what watch --json told when it happened"):
+        path = os.path.join(lab.tmp, "dialogue.pcap")
+        watcher = daemon.ctl_popen("--json", "watch")
+        try:
+            poll.until(lambda: daemon.ctl_json("status").get("watchers"), "the watcher to be there")
+            with Recorder(net.router, "client", path):
+                with listener.dialogue() as d, d.passive_listener() as waiting:
+                    d.exchange("PORT 10,77,1,2,0,25", "500 no")
+                    d.pasv(port_of(waiting))
+                    with d.connect_data(port_of(waiting)) as flow:
+                        tap.true(connected(flow, 3), "the data connection failed")
+                    d.port(PORT, "500 no")
+                daemon.nothing_left()
+            live = [json.loads(watcher.stdout.readline()) for _ in range(6)]
+        finally:
+            watcher.terminate()
+            watcher.wait()
+            watcher.stdout.close()
+        replayed = [json.loads(line) for line in daemon.ctl("replay", "--json", path).splitlines()]
+        tap.equal([telling(e) for e in replayed], [telling(e) for e in live])
+        for event in replayed:
+            tap.true(event["frame"] > 0, "no frame number")
 
 
 def reloading(t, lab, daemon, listener):
@@ -239,6 +270,7 @@ with suite.laboratory() as (t, lab, net):
         doctor(t, net, daemon)
         privileges(t, lab, daemon)
         translated(t, net, daemon)
+        replaying(t, lab, daemon, listener)
         reloading(t, lab, daemon, listener)
         with t.case("nothing is left"):
             daemon.nothing_left()
