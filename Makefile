@@ -141,7 +141,7 @@ bench: deps
 	@$(MAKE) --no-print-directory all build/bench/floor build/bench/cycles build/bench/micro
 	@tests/bench/run
 
-build/bench/%: build/tests/bench/%.o $(LIB) $(call objects,table rules queue)
+build/bench/%: build/tests/bench/%.o $(call objects,table rules queue) $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs libnftnl libnetfilter_queue libmnl)

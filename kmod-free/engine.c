@@ -164,8 +164,9 @@ static void tcp_payload(struct engine *e, struct session *s, enum dir dir, const
 
 	if (s->encrypted)
 		return;
-	/* What the other side acknowledges was sent before this packet: its bytes come first. */
-	if (pkt->tcp_flags & TCP_ACK)
+	/* What the other side acknowledges was sent before this packet: its bytes come first. The
+	 * number that a FIN takes is no byte. */
+	if ((pkt->tcp_flags & TCP_ACK) && !(s->finished & (1u << dir_other(dir))))
 		stream_acked(&s->stream[dir_other(dir)], pkt->ack, &sink[dir_other(dir)]);
 	if (pkt->payload.left || pkt->cut)
 		stream_segment(&s->stream[dir], seq, pkt->payload, pkt->cut, &sink[dir]);

@@ -32,10 +32,13 @@
 #define FIRST_RANGE   128    /* headers only */
 #define CONTROL_RANGE 0xffff /* everything */
 #define TICK_LEAST    (100 * (NSEC_PER_SEC / 1000))
+#define REST          (20 * (NSEC_PER_SEC / 1000))
+#define SPENT_MAX     64
 #define FAILED_MAX    64
 
 struct counters {
-	uint64_t commits, commit_failures, admit_failures, resyncs, copies_lost, nat, state_failures;
+	uint64_t commits, commit_failures, admit_failures, resyncs, copies_lost, nat,
+	    state_failures;
 };
 
 struct daemon {
@@ -51,10 +54,13 @@ struct daemon {
 	struct rpcmap_snapshot local;
 	int dir; /* runtime directory */
 	sd_event *event;
-	sd_event_source *tick, *save;
+	sd_event_source *tick, *save, *rest;
+	sd_event_source *told[2]; /* conntrack and NFLOG */
 	uint64_t save_not_before; /* ns, engine time */
 	bool dirty;               /* state has changed since it was saved */
-	bool staged;              /* the table has something to commit */
+	bool staged;              /* the table has something to commit before packets are let go */
+	unsigned int spent;       /* elements to remove when there is time */
+	bool resting, busy;       /* see rest() */
 	bool confined;
 	struct counters counters;
 	/* One burst: */
@@ -80,7 +86,8 @@ static uint64_t engine_now(void)
 	return clock_ns(CLOCK_BOOTTIME);
 }
 
-/* --- decisions into the kernel ------------------------------------------------------------------ */
+/* --- decisions into the kernel ------------------------------------------------------------------
+ */
 
 static void announce(struct daemon *d, const struct op *op)
 {
@@ -113,6 +120,20 @@ static void stage_as(struct daemon *d, const struct op *op, enum op_kind kind)
 	d->staged = true;
 }
 
+/*
+ * A spent element does no harm: with `related` another first packet that hits it comes to the
+ * engine, with `mark` its limit is used up. It goes with the next commit, or when the daemon has
+ * time.
+ */
+static void stage_spent(struct daemon *d, const struct op *op)
+{
+	bool urgent = d->staged || !d->queue ||
+		      (table_admit(d->table) == ADMIT_MARK && !table_one_shot(d->table));
+
+	stage_as(d, op, OP_CLOSE);
+	d->staged = urgent || ++d->spent >= SPENT_MAX;
+}
+
 static void apply(struct daemon *d, const struct event *ev, const struct op *op)
 {
 	switch (op->kind) {
@@ -129,7 +150,7 @@ static void apply(struct daemon *d, const struct event *ev, const struct op *op)
 		if (ev->kind == EV_FIRST && d->n_admits < QUEUE_BURST)
 			d->admits[d->n_admits++] = *op;
 		else if (!op->many)
-			stage_as(d, op, OP_CLOSE);
+			stage_spent(d, op);
 		break;
 	case OP_END:
 		if (op->kill)
@@ -192,13 +213,14 @@ static void commit_table(struct daemon *d)
 {
 	while (d->staged) {
 		d->staged = false;
+		d->spent = 0;
 		d->counters.commits++;
 		(void)table_commit(d->table, note_failure, d);
 		close_failed(d);
 	}
 }
 
-/* After the verdicts: what was spent leaves the sets, what could not be admitted is closed. */
+/* After the verdicts: what was spent is to leave the sets, what could not be admitted is closed. */
 static void settle_admits(struct daemon *d, const int *error)
 {
 	unsigned int n = d->n_admits;
@@ -206,7 +228,7 @@ static void settle_admits(struct daemon *d, const int *error)
 	d->n_admits = 0;
 	for (unsigned int i = 0; i < n; i++) {
 		if (!d->admits[i].many)
-			stage_as(d, &d->admits[i], OP_CLOSE);
+			stage_spent(d, &d->admits[i]);
 		if (error[i] == 0)
 			continue;
 		d->counters.admit_failures++;
@@ -220,7 +242,8 @@ static void settle_admits(struct daemon *d, const int *error)
 	commit_table(d);
 }
 
-/* --- events from the kernel --------------------------------------------------------------------- */
+/* --- events from the kernel ---------------------------------------------------------------------
+ */
 
 static enum ph_service number_service(const struct daemon *d, uint16_t number)
 {
@@ -300,12 +323,11 @@ static void on_ct_entry(void *arg, const struct ct_entry *entry)
 	enum dir dir;
 
 	/*
-	 * An old entry of the same tuple may end (a port is used again) after its successor has been
-	 * seen: then this is not the end of what the engine knows.
+	 * An old entry of the same tuple may end (a port is used again) after its successor has
+	 * been seen: then this is not the end of what the engine knows.
 	 */
-	if (entry->gone &&
-	    (engine_match(d->engine, &entry->tuple, &service, &dir) == MATCH_NONE ||
-		ct_exists(d->ct, &entry->tuple)))
+	if (entry->gone && (engine_match(d->engine, &entry->tuple, &service, &dir) == MATCH_NONE ||
+			       ct_exists(d->ct, &entry->tuple)))
 		return;
 	feed(d, &ev);
 }
@@ -343,7 +365,8 @@ static int read_conntrack(struct daemon *d)
 	int err = ct_events(d->ct, on_ct_entry, d);
 
 	if (err == -ENOBUFS) {
-		log_peer(LOG_LEVEL_WARNING, "conntrack events were lost; asking for all flows again");
+		log_peer(
+		    LOG_LEVEL_WARNING, "conntrack events were lost; asking for all flows again");
 		err = resync(d);
 	}
 	return err;
@@ -351,12 +374,13 @@ static int read_conntrack(struct daemon *d)
 
 /*
  * What is in one socket may explain what is in another: a flow's conntrack event comes before the
- * copy of its FIN, and the copy of a SYN before the held packets of that session. So the sockets are
- * read from the youngest message to the oldest, and then processed the other way round.
+ * copy of its FIN, and the copy of a SYN before the held packets of that session. So the sockets
+ * are read from the youngest message to the oldest, and then processed the other way round. Without
+ * copies, held packets wait for conntrack only where its events are what binds flows.
  */
-static int read_all(struct daemon *d)
+static int read_told(struct daemon *d, bool conntrack)
 {
-	int copies, err;
+	int copies, err = 0;
 
 	do {
 		copies = nflog_receive(d->log);
@@ -370,7 +394,8 @@ static int read_all(struct daemon *d)
 		}
 		if (copies < 0)
 			return fail(d, "cannot read packet copies (nfnetlink_log)", copies);
-		err = read_conntrack(d);
+		if (copies || conntrack)
+			err = read_conntrack(d);
 		if (err < 0)
 			return fail(d, "cannot follow conntrack (nf_conntrack_netlink)", err);
 		nflog_show(d->log, on_copy, d);
@@ -378,27 +403,76 @@ static int read_all(struct daemon *d)
 	return 0;
 }
 
-static int on_readable(sd_event_source *s, int fd, uint32_t revents, void *arg)
+/*
+ * While packets are held, copies are read with each burst of them anyway, and being woken for every
+ * FIN and every conntrack event would cost more than reading them: both sockets rest for a while.
+ */
+static void rest(struct daemon *d)
+{
+	d->busy = true;
+	if (d->resting || !d->queue)
+		return;
+	d->resting = true;
+	for (int i = 0; i < 2; i++)
+		(void)sd_event_source_set_enabled(d->told[i], SD_EVENT_OFF);
+	(void)sd_event_source_set_time_relative(d->rest, REST / 1000);
+	(void)sd_event_source_set_enabled(d->rest, SD_EVENT_ONESHOT);
+}
+
+static int read_idle(struct daemon *d)
+{
+	int err = read_told(d, true);
+
+	if (err < 0)
+		return err;
+	d->staged |= d->spent > 0;
+	commit_table(d);
+	schedule(d);
+	return 0;
+}
+
+static int on_rest(sd_event_source *s, uint64_t usec, void *arg)
+{
+	struct daemon *d = arg;
+	bool busy = d->busy;
+
+	(void)s, (void)usec;
+	d->resting = d->busy = false;
+	if (busy) {
+		rest(d);
+		d->busy = false;
+	} else {
+		for (int i = 0; i < 2; i++)
+			(void)sd_event_source_set_enabled(d->told[i], SD_EVENT_ON);
+	}
+	return read_idle(d);
+}
+
+static int on_told(sd_event_source *s, int fd, uint32_t revents, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)s, (void)fd, (void)revents;
+	rest(d);
+	return read_idle(d);
+}
+
+static int on_queue(sd_event_source *s, int fd, uint32_t revents, void *arg)
 {
 	int error[QUEUE_BURST] = { 0 };
 	struct daemon *d = arg;
-	int held = 0, err;
+	int held, err;
 
 	(void)s, (void)fd, (void)revents;
 	do {
-		if (d->queue) {
-			held = queue_receive(d->queue);
-			if (held < 0)
-				return fail(d, "cannot read held packets (nfnetlink_queue)", held);
-		}
-		err = read_all(d);
+		held = queue_receive(d->queue);
+		if (held < 0)
+			return fail(d, "cannot read held packets (nfnetlink_queue)", held);
+		err = read_told(d, table_admit(d->table) == ADMIT_MARK);
 		if (err < 0)
 			return err;
-		if (held)
-			queue_show(d->queue, on_held, d);
+		queue_show(d->queue, on_held, d);
 		commit_table(d);
-		if (!held)
-			break;
 		if (d->n_admits)
 			(void)ct_admit(d->ct, d->admits, d->n_admits, error);
 		err = queue_release(d->queue);
@@ -407,11 +481,13 @@ static int on_readable(sd_event_source *s, int fd, uint32_t revents, void *arg)
 		if (d->n_admits)
 			settle_admits(d, error);
 	} while (held == QUEUE_BURST);
+	rest(d);
 	schedule(d);
 	return 0;
 }
 
-/* --- the local rpcbind -------------------------------------------------------------------------- */
+/* --- the local rpcbind --------------------------------------------------------------------------
+ */
 
 static void tell_local(struct daemon *d, const struct rpcmap_snapshot *local)
 {
@@ -466,10 +542,10 @@ static int open_rpcmap(struct daemon *d)
 		return 0;
 	err = rpcmap_start(&d->rpcmap);
 	if (err >= 0)
-		err = sd_event_add_io(
-		    d->event, NULL, rpcmap_fd(d->rpcmap), EPOLLIN, on_rpcmap, d);
+		err = sd_event_add_io(d->event, NULL, rpcmap_fd(d->rpcmap), EPOLLIN, on_rpcmap, d);
 	if (err < 0)
-		log_line(LOG_LEVEL_ERROR, "cannot start asking the local rpcbind: %s", strerror(-err));
+		log_line(
+		    LOG_LEVEL_ERROR, "cannot start asking the local rpcbind: %s", strerror(-err));
 	return err;
 }
 
@@ -478,12 +554,11 @@ static int adopt(struct daemon *d)
 {
 	const struct service_policy *p = &d->conf.policy.service[PH_SVC_NFS];
 
-	return p->enabled ?
-	    ct_adopt(d->ct, p->ports, p->n_ports, PH_SVC_NFS, on_alive, d) :
-	    0;
+	return p->enabled ? ct_adopt(d->ct, p->ports, p->n_ports, PH_SVC_NFS, on_alive, d) : 0;
 }
 
-/* --- time --------------------------------------------------------------------------------------- */
+/* --- time ---------------------------------------------------------------------------------------
+ */
 
 static void save_state(struct daemon *d)
 {
@@ -548,7 +623,8 @@ static void schedule(struct daemon *d)
 		arm(d->save, d->save_not_before > now ? d->save_not_before : now + TICK_LEAST);
 }
 
-/* --- configuration ------------------------------------------------------------------------------ */
+/* --- configuration ------------------------------------------------------------------------------
+ */
 
 static struct table_setup table_setup_of(const struct config *conf)
 {
@@ -584,8 +660,9 @@ static int reload(struct daemon *d)
 	setup = table_setup_of(&conf);
 	err = table_reconfigure(d->table, &setup);
 	if (err < 0) {
-		log_line(LOG_LEVEL_ERROR, "the kernel refused the new rules: %s; the old "
-					  "configuration stays in force",
+		log_line(LOG_LEVEL_ERROR,
+		    "the kernel refused the new rules: %s; the old "
+		    "configuration stays in force",
 		    strerror(-err));
 		return err;
 	}
@@ -607,7 +684,8 @@ static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void
 	return 0;
 }
 
-/* --- what the control socket asks for ------------------------------------------------------------ */
+/* --- what the control socket asks for ------------------------------------------------------------
+ */
 
 static const struct engine *host_engine(void *arg)
 {
@@ -632,9 +710,9 @@ static json_t *local_json(const struct daemon *d, const struct local_program *l)
 	const struct policy *policy = engine_policy(d->engine);
 	const struct addr none = { .family = FAMILY_NONE };
 	const char *name = policy_program_name(l->program);
-	enum reason why = policy_program_allowed(policy, PH_SVC_SUNRPC, l->program) ?
-	    policy_judge(policy, PH_SVC_SUNRPC, l->port, &none, &none) :
-	    REASON_PROGRAM;
+	enum reason why = policy_program_allowed(policy, PH_SVC_SUNRPC, l->program)
+			      ? policy_judge(policy, PH_SVC_SUNRPC, l->port, &none, &none)
+			      : REASON_PROGRAM;
 
 	return json_pack("{s:I,s:s?,s:i,s:s,s:i,s:i,s:b,s:s?}", "program", (json_int_t)l->program,
 	    "program_name", name, "version", (int)l->version, "proto",
@@ -648,8 +726,8 @@ static void host_rpc(void *arg, json_t *items)
 	const struct daemon *d = arg;
 	const struct local_program *l;
 
-	json_array_append_new(items,
-	    json_pack("{s:s,s:s}", "rpcbind", local_word(d), "error", d->local.text));
+	json_array_append_new(
+	    items, json_pack("{s:s,s:s}", "rpcbind", local_word(d), "error", d->local.text));
 	for (unsigned int i = 0; (l = engine_local_program(d->engine, i)); i++)
 		json_array_append_new(items, local_json(d, l));
 }
@@ -713,7 +791,8 @@ static void host_status(void *arg, json_t *status)
 	json_object_set_new(status, "local_rpcbind", json_string(local_word(d)));
 }
 
-/* --- start and end ------------------------------------------------------------------------------- */
+/* --- start and end -------------------------------------------------------------------------------
+ */
 
 static int open_capture(struct daemon *d)
 {
@@ -723,10 +802,11 @@ static int open_capture(struct daemon *d)
 	for (unsigned int i = 0; err == 0 && i < PH_QUEUE_SPAN; i++)
 		err = nflog_bind(d->log, (uint16_t)(base + i), CONTROL_RANGE);
 	if (err < 0) {
-		log_line(LOG_LEVEL_ERROR, "NFLOG groups %u-%u: %s%s", base, base + PH_QUEUE_SPAN - 1,
-		    strerror(-err),
-		    err == -EBUSY ? " (does another pinholed run in this network namespace?)" :
-				    " (kernel has no nfnetlink_log?)");
+		log_line(LOG_LEVEL_ERROR, "NFLOG groups %u-%u: %s%s", base,
+		    base + PH_QUEUE_SPAN - 1, strerror(-err),
+		    err == -EBUSY || err == -EPERM
+			? " (another pinholed in this network namespace?)"
+			: " (kernel has no nfnetlink_log?)");
 		return err;
 	}
 	if (d->conf.passive)
@@ -737,8 +817,8 @@ static int open_capture(struct daemon *d)
 		    i == PH_QUEUE_FIRST ? FIRST_RANGE : CONTROL_RANGE);
 	if (err == -EPERM || err == -EBUSY)
 		log_line(LOG_LEVEL_ERROR,
-		    "queues %u-%u: another process has them (does another pinholed run in this "
-		    "network namespace?)",
+		    "queues %u-%u: another process has them (another pinholed in this network "
+		    "namespace?)",
 		    base, base + PH_QUEUE_SPAN - 1);
 	else if (err < 0) {
 		log_line(LOG_LEVEL_WARNING, "no packet queue: %s", strerror(-err));
@@ -756,13 +836,15 @@ static int open_table(struct daemon *d)
 	int err = table_create(&d->table, &setup);
 
 	if (err == -EBUSY)
-		log_line(LOG_LEVEL_ERROR, "another pinholed already runs in this network namespace: "
-					  "table inet " PH_TABLE " has an owner");
+		log_line(LOG_LEVEL_ERROR,
+		    "another pinholed already runs in this network namespace: "
+		    "table inet " PH_TABLE " has an owner");
 	else if (err < 0)
 		log_line(LOG_LEVEL_ERROR, "cannot create table inet " PH_TABLE ": %s%s",
-		    strerror(-err), err == -ENOENT || err == -EOPNOTSUPP ?
-					" (kernel has no nf_tables, or not all of it)" :
-					"");
+		    strerror(-err),
+		    err == -ENOENT || err == -EOPNOTSUPP
+			? " (kernel has no nf_tables, or not all of it)"
+			: "");
 	if (err < 0)
 		return err;
 	if (!table_owned(d->table))
@@ -791,13 +873,15 @@ static int restore(struct daemon *d)
 	int err = state_load(d->dir, d->engine, engine_now(), &claims);
 
 	if (err < 0 && err != -ENOENT)
-		log_line(LOG_LEVEL_WARNING, "saved state: %s; asking conntrack alone", strerror(-err));
+		log_line(
+		    LOG_LEVEL_WARNING, "saved state: %s; asking conntrack alone", strerror(-err));
 	err = adopt(d);
 	if (err == 0)
 		err = resync(d);
 	if (err < 0) {
 		log_line(LOG_LEVEL_ERROR,
-		    "cannot ask conntrack: %s (kernel has no nf_conntrack_netlink?)", strerror(-err));
+		    "cannot ask conntrack: %s (kernel has no nf_conntrack_netlink?)",
+		    strerror(-err));
 		return err;
 	}
 	if (claims)
@@ -830,20 +914,22 @@ broken:
 
 static int open_loop(struct daemon *d)
 {
-	int err = sd_event_add_io(d->event, NULL, ct_event_fd(d->ct), EPOLLIN, on_readable, d);
+	int err = sd_event_add_io(d->event, &d->told[0], ct_event_fd(d->ct), EPOLLIN, on_told, d);
 
 	if (err >= 0)
-		err = sd_event_add_io(d->event, NULL, nflog_fd(d->log), EPOLLIN, on_readable, d);
+		err = sd_event_add_io(d->event, &d->told[1], nflog_fd(d->log), EPOLLIN, on_told, d);
 	if (err >= 0 && d->queue)
-		err = sd_event_add_io(d->event, NULL, queue_fd(d->queue), EPOLLIN, on_readable, d);
+		err = sd_event_add_io(d->event, NULL, queue_fd(d->queue), EPOLLIN, on_queue, d);
 	if (err >= 0)
-		err = sd_event_add_time(
-		    d->event, &d->tick, CLOCK_BOOTTIME, 0, 10000, on_tick, d);
+		err = sd_event_add_time(d->event, &d->rest, CLOCK_BOOTTIME, 0, 1000, on_rest, d);
+	if (err >= 0)
+		err = sd_event_source_set_enabled(d->rest, SD_EVENT_OFF);
+	if (err >= 0)
+		err = sd_event_add_time(d->event, &d->tick, CLOCK_BOOTTIME, 0, 10000, on_tick, d);
 	if (err >= 0)
 		err = sd_event_source_set_enabled(d->tick, SD_EVENT_OFF);
 	if (err >= 0)
-		err = sd_event_add_time(
-		    d->event, &d->save, CLOCK_BOOTTIME, 0, 10000, on_save, d);
+		err = sd_event_add_time(d->event, &d->save, CLOCK_BOOTTIME, 0, 10000, on_save, d);
 	if (err >= 0)
 		err = sd_event_source_set_enabled(d->save, SD_EVENT_OFF);
 	if (err >= 0)
@@ -873,7 +959,8 @@ static int check_privileges(void)
 {
 	if (privs_net_admin())
 		return 0;
-	log_line(LOG_LEVEL_ERROR, "pinholed needs CAP_NET_ADMIN: start it as root or from its unit");
+	log_line(
+	    LOG_LEVEL_ERROR, "pinholed needs CAP_NET_ADMIN: start it as root or from its unit");
 	return -EPERM;
 }
 
@@ -921,7 +1008,8 @@ static int open_control(struct daemon *d)
 	return err;
 }
 
-int daemon_start(struct daemon **out, const struct daemon_options *options, const struct config *conf)
+int daemon_start(
+    struct daemon **out, const struct daemon_options *options, const struct config *conf)
 {
 	struct daemon *d = calloc(1, sizeof(*d));
 	int err;
@@ -934,9 +1022,9 @@ int daemon_start(struct daemon **out, const struct daemon_options *options, cons
 	d->dir = -1;
 	if ((err = check_privileges()) < 0 || (err = block_signals()) < 0 ||
 	    (err = open_directory(d)) < 0 || (err = open_conntrack(d)) < 0 ||
-	    (err = open_capture(d)) < 0 || (err = open_table(d)) < 0 || (err = open_engine(d)) < 0 ||
-	    (err = sd_event_default(&d->event)) < 0 || (err = open_control(d)) < 0 ||
-	    (err = restore(d)) < 0 || (err = open_loop(d)) < 0)
+	    (err = open_capture(d)) < 0 || (err = open_table(d)) < 0 ||
+	    (err = open_engine(d)) < 0 || (err = sd_event_default(&d->event)) < 0 ||
+	    (err = open_control(d)) < 0 || (err = restore(d)) < 0 || (err = open_loop(d)) < 0)
 		return err;
 	err = privs_drop(options->runtime_dir, &d->confined);
 	if (err < 0) {
@@ -947,8 +1035,9 @@ int daemon_start(struct daemon **out, const struct daemon_options *options, cons
 	if (err < 0)
 		return err;
 	if (!d->confined)
-		log_line(LOG_LEVEL_NOTICE, "this kernel has no Landlock: files are protected by the "
-					   "unit's own settings only");
+		log_line(LOG_LEVEL_NOTICE,
+		    "this kernel has no Landlock: files are protected by the "
+		    "unit's own settings only");
 	return 0;
 }
 
@@ -979,6 +1068,9 @@ void daemon_stop(struct daemon *d)
 	engine_free(d->engine);
 	sd_event_source_unref(d->tick);
 	sd_event_source_unref(d->save);
+	sd_event_source_unref(d->rest);
+	sd_event_source_unref(d->told[0]);
+	sd_event_source_unref(d->told[1]);
 	sd_event_unref(d->event);
 	if (d->dir >= 0)
 		(void)close(d->dir);

@@ -11,6 +11,7 @@
 #define MASK    PH_MARK_MASK_DEFAULT
 #define CONTROL 0x11000000u /* ftp */
 #define PINHOLE 0x21000000u
+#define NFS     0x16000000u /* control */
 
 /* --- flows without packets -------------------------------------------------------------------- */
 
@@ -181,6 +182,13 @@ START_TEST(admitted_flows_have_a_master_and_our_mark)
 	ck_assert_int_eq(admit(ct, &o), 0);
 	ck_assert_uint_eq(events(ct).last.mark, 0x25000000);
 
+	/* A control flow besides, to the other side's rpcbind. */
+	o.service = PH_SVC_SUNRPC;
+	o.control = true;
+	o.flow.sport++;
+	ck_assert_int_eq(admit(ct, &o), 0);
+	ck_assert_uint_eq(events(ct).last.mark, 0x32000000);
+
 	/* A master of the other transport. */
 	master = flow_of(family, L4_UDP, THERE, 40000, HERE, 111);
 	insert(&master, 0x12000000);
@@ -330,6 +338,163 @@ START_TEST(deletion)
 }
 END_TEST
 
+struct nested {
+	struct ct *ct;
+	unsigned int n;
+};
+
+static void delete_it(void *arg, const struct ct_entry *entry)
+{
+	struct nested *d = arg;
+
+	d->n++;
+	ck_assert(ct_exists(d->ct, &entry->tuple));
+	ck_assert_int_eq(ct_delete(d->ct, &entry->tuple), 0);
+}
+
+/* As many entries as make a dump of many pieces, from address 2.0 upwards. */
+static void insert_many(unsigned int n, uint16_t dport, uint32_t mark)
+{
+	char path[] = "/tmp/conntrack.XXXXXX";
+	int fd = mkstemp(path);
+	FILE *f = fdopen(fd, "w");
+
+	ck_assert_ptr_nonnull(f);
+	for (unsigned int i = 0; i < n; i++)
+		(void)fprintf(f,
+		    "-I -p tcp -s 10.77.%u.%u -d 10.77.0.1 --sport 700 --dport %u -t 100 "
+		    "--state ESTABLISHED -m %u\n",
+		    2 + i / 250, 1 + i % 250, dport, mark);
+	ck_assert_int_eq(fclose(f), 0);
+	run("conntrack --load-file %s >/dev/null 2>&1", path);
+	(void)unlink(path);
+}
+
+/* Whoever is shown an entry may do something about it. */
+START_TEST(a_dump_may_be_acted_upon)
+{
+	struct nested d = { .n = 0 };
+
+	alone();
+	track();
+	insert_many(2000, 21, CONTROL);
+	d.ct = ct_new();
+	ck_assert_int_eq(ct_dump(d.ct, delete_it, &d), 0);
+	ck_assert_uint_eq(d.n, 2000);
+	ck_assert_uint_eq(dump(d.ct).n, 0);
+	ct_close(d.ct);
+}
+END_TEST
+
+static struct seen adopt(struct ct *ct)
+{
+	static const uint16_t ports[] = { 2049, 20049 };
+	struct seen s = { .n = 0 };
+
+	ck_assert_int_eq(ct_adopt(ct, ports, 2, PH_SVC_NFS, on_entry, &s), 0);
+	return s;
+}
+
+static void assert_mark(struct ct *ct, const struct tuple *t, uint32_t mark)
+{
+	ck_assert(ct_exists(ct, t));
+	ck_assert_uint_eq(mark_of((enum family)t->src.family, (enum l4)t->l4proto, t->dport), mark);
+}
+
+START_TEST(flows_that_began_before_are_adopted)
+{
+	enum family family = _i / 2 ? FAMILY_IPV6 : FAMILY_IPV4;
+	enum l4 proto = _i % 2 ? L4_UDP : L4_TCP;
+	struct tuple t = flow_of(family, proto, THERE, 700, HERE, 2049), other = t;
+	struct ct *ct;
+	struct seen s;
+
+	alone();
+	track();
+	ct = ct_new();
+	ck_assert_uint_eq(adopt(ct).n, 0);
+	insert(&t, 0);
+	other.dport = 2050;
+	insert(&other, 0);
+	s = adopt(ct);
+	ck_assert_uint_eq(s.n, 1);
+	ck_assert(tuple_equal(&s.last.tuple, &t));
+	ck_assert_uint_eq(s.last.mark, NFS);
+	ck_assert(!s.last.gone);
+	assert_mark(ct, &t, NFS);
+	assert_mark(ct, &other, 0);
+	ck_assert_uint_eq(adopt(ct).n, 0); /* once */
+
+	/* What others keep in the mark stays there. */
+	t.dport = 20049;
+	insert(&t, 0xc0ffffff);
+	ck_assert_uint_eq(adopt(ct).last.mark, NFS | 0xc0ffffff);
+	assert_mark(ct, &t, NFS | 0xc0ffffff);
+
+	/* From now on it is one of ours. */
+	ck_assert_uint_eq(dump(ct).n, 2);
+	s = events(ct);
+	ck_assert_uint_eq(s.n, 0);
+	run("conntrack -D -f %s -p %s --orig-port-dst 20049 >/dev/null 2>&1",
+	    family == FAMILY_IPV4 ? "ipv4" : "ipv6", proto == L4_TCP ? "tcp" : "udp");
+	s = events(ct);
+	ck_assert_uint_eq(s.gone, 1);
+	ck_assert(tuple_equal(&s.last.tuple, &t));
+	ct_close(ct);
+}
+END_TEST
+
+START_TEST(what_is_none_of_ours_is_not_adopted)
+{
+	static const char *const state[] = { "LAST_ACK", "TIME_WAIT", "CLOSE" };
+	static const uint8_t lo[] = { 127, 0, 0, 2 }, lo6[16] = { [15] = 1 };
+	struct tuple t = flow_of(FAMILY_IPV4, L4_TCP, THERE, 700, HERE, 2049);
+	struct tuple v6 = flow_of(FAMILY_IPV6, L4_TCP, THERE, 700, HERE, 2049);
+	struct ct *ct;
+
+	alone();
+	track();
+	ct = ct_new();
+	/* Control, pinhole, or a service that another version has put there. */
+	insert(&t, NFS);
+	t.sport++;
+	insert(&t, PINHOLE);
+	t.sport++;
+	insert(&t, 0x01000000);
+	for (unsigned int i = 0; i < 3; i++)
+		run("conntrack -I -p tcp -s 10.77.0.3 -d 10.77.0.1 --sport %u --dport 2049 -t 100 "
+		    "--state %s >/dev/null 2>&1",
+		    800 + i, state[i]);
+	run("conntrack -I -p tcp -s 10.77.0.3 -d 10.77.0.9 --sport 810 --dport 2049 -t 100 "
+	    "--state ESTABLISHED --dst-nat 10.77.0.1 >/dev/null 2>&1");
+	run("conntrack -I -p tcp -s 10.77.0.3 -d 10.77.0.1 --sport 811 --dport 2049 -t 100 "
+	    "--state ESTABLISHED --src-nat 10.77.0.9 >/dev/null 2>&1");
+	t.src = t.dst;
+	insert(&t, 0);
+	t.src = t.dst = addr_ipv4(lo);
+	insert(&t, 0);
+	v6.src = v6.dst = addr_ipv6(lo6);
+	insert(&v6, 0);
+	ck_assert_uint_eq(adopt(ct).n, 0);
+	ct_close(ct);
+}
+END_TEST
+
+START_TEST(many_are_adopted)
+{
+	struct nested d = { .n = 0 };
+	const uint16_t port = 2049;
+
+	alone();
+	track();
+	insert_many(2000, 2049, 3);
+	d.ct = ct_new();
+	ck_assert_int_eq(ct_adopt(d.ct, &port, 1, PH_SVC_NFS, delete_it, &d), 0);
+	ck_assert_uint_eq(d.n, 2000);
+	ct_close(d.ct);
+}
+END_TEST
+
 START_TEST(lost_events_are_noticed)
 {
 	struct tuple master = flow_of(FAMILY_IPV4, L4_TCP, THERE, 40000, HERE, 21);
@@ -372,12 +537,16 @@ START_TEST(without_privileges_is_eperm)
 	struct tuple master = flow_of(FAMILY_IPV4, L4_TCP, THERE, 40000, HERE, 21);
 	struct tuple flow = flow_of(FAMILY_IPV4, L4_TCP, THERE, 50000, HERE, 2000);
 	struct op o[] = { admission(&flow, &master), admission(&flow, &master) };
+	const uint16_t port = 2049;
+	struct seen s = { .n = 0 };
 	struct ct *ct;
 	int error[2];
 
 	alone();
 	track();
 	insert(&master, CONTROL);
+	flow.dport = port;
+	insert(&flow, 0);
 	ct = ct_new();
 	/* The kernel asks for it at each request, not only when the socket is opened. */
 	ck_assert_int_eq(setuid(65534), 0);
@@ -385,6 +554,8 @@ START_TEST(without_privileges_is_eperm)
 	ck_assert_int_eq(error[0], -EPERM);
 	ck_assert_int_eq(error[1], -EPERM);
 	ck_assert_int_eq(ct_delete(ct, &master), -EPERM);
+	ck_assert_int_eq(ct_adopt(ct, &port, 1, PH_SVC_NFS, on_entry, &s), -EPERM);
+	ck_assert_uint_eq(s.n, 0);
 	ct_close(ct);
 }
 END_TEST
@@ -455,11 +626,18 @@ static void daemon_end(struct daemon *d)
 	ct_close(d->ct);
 }
 
+/* UDP as sunrpc has it, TCP as FTP has it, unless it is for many. */
+static enum ph_service service_of(const struct tuple *flow, bool many)
+{
+	return many || flow->l4proto == L4_UDP ? PH_SVC_SUNRPC : PH_SVC_FTP;
+}
+
 static void announce(struct daemon *d, const struct tuple *flow, bool many)
 {
-	struct op o = op_of(OP_OPEN, flow->l4proto == L4_UDP ? PH_SVC_SUNRPC : PH_SVC_FTP, flow);
+	struct op o = op_of(OP_OPEN, service_of(flow, many), flow);
 
 	o.many = many;
+	o.control = flow->dport == 111;
 	ck_assert_int_eq(table_stage(d->table, &o), 0);
 	ck_assert_int_eq(table_commit(d->table, NULL, NULL), 0);
 }
@@ -492,8 +670,9 @@ static void admit_first(struct daemon *d, const struct tuple *flow, bool many)
 	ck_assert_uint_eq(f.n, 1);
 	ck_assert(tuple_equal(&f.tuple, flow));
 	o = admission(flow, &d->master);
-	o.service = flow->l4proto == L4_UDP ? PH_SVC_SUNRPC : PH_SVC_FTP;
+	o.service = service_of(flow, many);
 	o.many = many;
+	o.control = flow->dport == 111;
 	ck_assert_int_eq(admit(d->ct, &o), 0);
 	ck_assert_int_eq(table_stage(d->table, &o), 0);
 	ck_assert_int_eq(table_commit(d->table, NULL, NULL), 0);
@@ -587,6 +766,120 @@ START_TEST(datagrams_are_held_once)
 }
 END_TEST
 
+/*
+ * Many flows through one pinhole, each of them held once; to an ordinary port, and to the rpcbind
+ * of this host, where they are control flows as well (their queue has no listener here).
+ */
+START_TEST(each_flow_of_many_is_held_once)
+{
+	enum family family = _i % 2 ? FAMILY_IPV6 : FAMILY_IPV4;
+	const uint16_t port = _i / 2 ? 111 : 20048;
+	struct daemon d = daemon_make(family);
+	struct tuple hole = flow_of(family, L4_UDP, THERE, 0, HERE, port), flow = hole;
+	int server = bound(d.w.here, SOCK_DGRAM, family, HERE, port), client[20];
+
+	announce(&d, &hole, true);
+	for (uint16_t i = 0; i < 20; i++) {
+		client[i] = bound(d.w.there, SOCK_DGRAM, family, THERE, (uint16_t)(700 + i));
+		send_to(client[i], family, HERE, port, '1');
+		flow.sport = (uint16_t)(700 + i);
+		admit_first(&d, &flow, true);
+		ck_assert_int_eq(received(server), '1');
+	}
+	for (char byte = '2'; byte < '5'; byte++) {
+		for (uint16_t i = 0; i < 20; i++) {
+			send_to(client[i], family, HERE, port, byte);
+			ck_assert_int_eq(received(server), byte);
+			send_to(server, family, THERE, (uint16_t)(700 + i), byte);
+			ck_assert_int_eq(received(client[i]), byte);
+		}
+	}
+	ck_assert(!ready(queue_fd(d.queue), POLLIN, 0));
+	ck_assert_uint_eq(counter("related"), 20);
+	ck_assert_uint_eq(counter("dropped"), 0);
+	ck_assert_uint_eq(mark_of(family, L4_UDP, port), port == 111 ? 0x32000000 : 0x22000000);
+	daemon_end(&d);
+}
+END_TEST
+
+/* Its pinhole closes and opens again: the same flow is a new one, and has to ask again. */
+START_TEST(a_flow_that_was_cut_off_is_held_again)
+{
+	enum family family = _i ? FAMILY_IPV6 : FAMILY_IPV4;
+	struct daemon d = daemon_make(family);
+	struct tuple hole = flow_of(family, L4_UDP, THERE, 0, HERE, 20048), flow = hole;
+	int server = bound(d.w.here, SOCK_DGRAM, family, HERE, 20048);
+	int client = bound(d.w.there, SOCK_DGRAM, family, THERE, 700);
+	struct op end;
+
+	flow.sport = 700;
+	end = op_of(OP_END, PH_SVC_SUNRPC, &flow);
+	end.kill = true;
+	for (char byte = '1'; byte < '4'; byte++) {
+		announce(&d, &hole, true);
+		send_to(client, family, HERE, 20048, byte);
+		admit_first(&d, &flow, true);
+		ck_assert_int_eq(received(server), byte);
+
+		stage_op(d.table, OP_CLOSE, PH_SVC_SUNRPC, &hole, 1);
+		ck_assert_int_eq(table_stage(d.table, &end), 0);
+		ck_assert_int_eq(ct_delete(d.ct, &flow), 0);
+		ck_assert_int_eq(table_commit(d.table, NULL, NULL), 0);
+	}
+	send_to(client, family, HERE, 20048, '4');
+	WAIT_UNTIL(counter("dropped") == 1);
+	ck_assert(!ready(queue_fd(d.queue), POLLIN, 0));
+	daemon_end(&d);
+}
+END_TEST
+
+/*
+ * The server gives up its port while a client still talks to it: the client hears of it at once,
+ * whether conntrack picks up flows in the middle or not.
+ */
+START_TEST(who_talks_to_a_port_that_was_given_up_is_reset)
+{
+	enum family family = _i % 2 ? FAMILY_IPV6 : FAMILY_IPV4;
+	const bool loose = _i / 2 % 2, out = _i / 4;
+	struct daemon d = daemon_make(family);
+	const int from = out ? d.w.here : d.w.there, to = out ? d.w.there : d.w.here;
+	const unsigned int src = out ? HERE : THERE, dst = out ? THERE : HERE;
+	struct tuple hole = flow_of(family, L4_TCP, src, 0, dst, 20048), flow = hole;
+	int listener = listening(to, family, dst, 20048), client, server;
+	struct op o = op_of(OP_CLOSE, PH_SVC_SUNRPC, &hole);
+	char byte;
+
+	/* The reset for what is invalid is none of a known flow. */
+	firewall("add rule inet fw output ct state invalid tcp flags rst accept");
+	run("echo %d >/proc/sys/net/netfilter/nf_conntrack_tcp_loose", loose);
+	announce(&d, &hole, true);
+	client = calling(from, family, src, 700, dst, 20048);
+	flow.sport = 700;
+	admit_first(&d, &flow, true);
+	ck_assert(stands(client, PATIENCE_MS));
+	server = accepted(listener);
+	ck_assert_int_eq(send(client, "1", 1, 0), 1);
+	ck_assert_int_eq(received(server), '1');
+	ck_assert_uint_eq(counter("dropped"), 0);
+
+	o.many = o.moved = true;
+	ck_assert_int_eq(table_stage(d.table, &o), 0);
+	ck_assert_int_eq(ct_delete(d.ct, &flow), 0);
+	ck_assert_int_eq(table_commit(d.table, NULL, NULL), 0);
+	ck_assert_int_eq(send(client, "2", 1, 0), 1);
+	ck_assert(ready(client, POLLIN, PATIENCE_MS));
+	ck_assert_int_eq(recv(client, &byte, 1, 0), -1);
+	ck_assert_int_eq(errno, ECONNRESET);
+	ck_assert(!ready(server, POLLIN, 0));
+	/* And again when it calls. */
+	(void)close(client);
+	ck_assert(is_refused(calling(from, family, src, 700, dst, 20048), PATIENCE_MS));
+	ck_assert_uint_eq(counter("dropped"), 0);
+	ck_assert(!ready(queue_fd(d.queue), POLLIN, 0));
+	daemon_end(&d);
+}
+END_TEST
+
 /* The session has ended: no new flow under it, whatever is still announced. */
 START_TEST(no_flow_outlives_its_master)
 {
@@ -624,6 +917,10 @@ static Suite *suite(void)
 	tcase_add_loop_test(entries, an_old_entry_is_replaced, 0, 2);
 	tcase_add_test(entries, each_of_many_has_its_own_result);
 	tcase_add_loop_test(entries, deletion, 0, 2);
+	tcase_add_test(entries, a_dump_may_be_acted_upon);
+	tcase_add_loop_test(entries, flows_that_began_before_are_adopted, 0, 4);
+	tcase_add_test(entries, what_is_none_of_ours_is_not_adopted);
+	tcase_add_test(entries, many_are_adopted);
 	tcase_add_test(entries, lost_events_are_noticed);
 	tcase_add_test(entries, without_privileges_is_eperm);
 	suite_add_tcase(s, entries);
@@ -632,6 +929,9 @@ static Suite *suite(void)
 	tcase_add_loop_test(whole, a_firewall_lets_related_in, 0, 2);
 	tcase_add_loop_test(whole, a_firewall_lets_related_out, 0, 2);
 	tcase_add_loop_test(whole, datagrams_are_held_once, 0, 2);
+	tcase_add_loop_test(whole, each_flow_of_many_is_held_once, 0, 4);
+	tcase_add_loop_test(whole, a_flow_that_was_cut_off_is_held_again, 0, 2);
+	tcase_add_loop_test(whole, who_talks_to_a_port_that_was_given_up_is_reset, 0, 8);
 	tcase_add_test(whole, no_flow_outlives_its_master);
 	suite_add_tcase(s, whole);
 	return s;

@@ -104,8 +104,33 @@ START_TEST(nft_prints_it_well_related)
 		"\t\ttcp flags fin,syn,rst ct direction reply log group 20555 snaplen 128 "
 		"queue-threshold 1\n",
 		"update @seen6 { ip6 daddr . ip6 saddr . udp dport . udp sport }\n",
+		"\tchain watch_sunrpc {\n"
+		"\t\tct status snat,dnat return\n"
+		"\t\tct mark & 0x20000000 != 0x00000000 meta l4proto udp jump seen\n",
+		"\tset moved6 {\n"
+		"\t\ttype ipv6_addr . ipv6_addr . inet_proto . inet_service\n"
+		"\t\tsize 65535\n"
+		"\t\tflags timeout\n",
+		"\tchain moved {\n"
+		"\t\tip saddr . ip daddr . meta l4proto . th dport @moved4 "
+		"reject with tcp reset\n"
+		"\t\tip6 saddr . ip6 daddr . meta l4proto . th dport @moved6 "
+		"reject with tcp reset\n",
+		"\ttype filter hook forward priority filter - 1; policy accept;\n"
+		"\t\tct state invalid,new tcp flags ! rst ct mark & 0x3f000000 == 0x00000000 "
+		"goto moved\n",
+		"\tchain begin_nfs {\n"
+		"\t\tiif \"lo\" return\n"
+		"\t\toif \"lo\" return\n"
+		"\t\tct status snat,dnat return\n"
+		"\t\tct mark set ct mark & 0xd6ffffff | 0x16000000\n",
 		"tcp . 21 : goto begin_ftp",
+		"tcp . 2049 : goto begin_nfs",
+		"udp . 2049 : goto begin_nfs",
 		"0x11000000 : goto watch_ftp",
+		"0x12000000 : goto watch_sunrpc",
+		"0x22000000 : goto admitted",
+		"0x32000000 : goto watch_sunrpc",
 		"0x25000000 : goto admitted",
 		"type filter hook postrouting priority 300; policy accept;\n",
 		NULL,
@@ -116,6 +141,11 @@ START_TEST(nft_prints_it_well_related)
 	t = create_all(ADMIT_RELATED);
 	ck_assert_int_eq(table_admit(t), ADMIT_RELATED);
 	assert_lines(lines);
+	/* NFS is known, and that is all. */
+	ck_assert(!shows(LIST, "set nfs"));
+	ck_assert(!shows(LIST, "_nfs {\n\t\tct status"));
+	ck_assert(!shows(LIST, "0x16000000 :"));
+	ck_assert(!shows(LIST, "0x26000000"));
 	table_destroy(t);
 }
 END_TEST
@@ -130,6 +160,11 @@ START_TEST(nft_prints_it_well_mark)
 		"\t\ttcp flags syn / fin,syn,rst,ack goto admit_tcp\n"
 		"\t\tmeta l4proto udp goto admit_udp\n",
 		"@rsh4 ct mark set ct mark & 0xe5ffffff | 0x25000000 accept\n",
+		"@sunrpc6 goto admit_sunrpc\n",
+		"\tchain admit_sunrpc {\n"
+		"\t\tth dport 111 ct mark set ct mark & 0xf2ffffff | 0x32000000 accept\n"
+		"\t\tct mark set ct mark & 0xe2ffffff | 0x22000000 accept\n",
+		"type filter hook input priority filter - 1; policy accept;\n",
 		NULL,
 	};
 	struct table *t;
@@ -280,6 +315,23 @@ START_TEST(reconfiguring_keeps_elements)
 	ck_assert_int_eq(table_reconfigure(t, &s), 0);
 	ck_assert(!shows(LIST, "begin_ftp"));
 	ck_assert(shows(LIST, "@ftp4 goto first_queue")); /* until its pinholes end */
+	ck_assert(!shows(LIST, "moved"));
+
+	/* All of sunrpc comes and goes, but what its pinholes need until they end. */
+	s = all_services(ADMIT_MARK);
+	ck_assert_int_eq(table_reconfigure(t, &s), 0);
+	ck_assert(shows(LIST, "chain moved_forward"));
+	ck_assert(shows(LIST, "chain admit_sunrpc"));
+	ck_assert(shows(LIST, "goto begin_nfs"));
+	s.policy.service[PH_SVC_SUNRPC].enabled = false;
+	s.policy.service[PH_SVC_NFS].enabled = false;
+	ck_assert_int_eq(table_reconfigure(t, &s), 0);
+	ck_assert(!shows(LIST, "begin_sunrpc"));
+	ck_assert(!shows(LIST, "begin_nfs"));
+	ck_assert(!shows(LIST, "chain admit_sunrpc"));
+	ck_assert(shows(LIST, "@sunrpc4 ct mark set ct mark & 0xe2ffffff | 0x22000000 accept"));
+	ck_assert(shows(LIST, "0x32000000 : goto admitted"));
+	ck_assert(shows(LIST, "set moved4"));
 	ck_assert_int_eq(hits(t, PH_SVC_FTP, &flow), 0);
 	table_destroy(t);
 }
@@ -525,6 +577,113 @@ START_TEST(without_privileges_nothing_changes)
 }
 END_TEST
 
+static bool is_moved(const struct tuple *flow)
+{
+	const char *set = flow->src.family == FAMILY_IPV4 ? "moved4" : "moved6";
+	char command[128], port[64];
+
+	(void)snprintf(command, sizeof(command), "nft list set inet " PH_TABLE " %s", set);
+	(void)snprintf(port, sizeof(port), ". tcp . %u timeout 1m expires", flow->dport);
+	return shows(command, port);
+}
+
+static void stage_moved(struct table *t, const struct tuple *flow)
+{
+	struct op o = op_of(OP_CLOSE, PH_SVC_SUNRPC, flow);
+
+	o.many = o.moved = true;
+	ck_assert_int_eq(table_stage(t, &o), 0);
+}
+
+/* What was given up and what is open exclude each other, whatever comes in one transaction. */
+START_TEST(a_port_is_open_or_given_up)
+{
+	struct tuple flow = to_here(_i ? FAMILY_IPV6 : FAMILY_IPV4, 20048), udp = flow,
+		     other = flow;
+	struct table *t;
+
+	alone();
+	t = create_all(ADMIT_RELATED);
+	stage_op(t, OP_OPEN, PH_SVC_SUNRPC, &flow, 1);
+	commit(t);
+	ck_assert(!is_moved(&flow));
+	stage_moved(t, &flow);
+	commit(t);
+	ck_assert_int_eq(hits(t, PH_SVC_SUNRPC, &flow), -ENOENT);
+	ck_assert(is_moved(&flow));
+
+	/* Once more, then open again, then both at once in either order. */
+	stage_moved(t, &flow);
+	commit(t);
+	ck_assert(is_moved(&flow));
+	stage_op(t, OP_OPEN, PH_SVC_SUNRPC, &flow, 2);
+	commit(t);
+	ck_assert_int_eq(hits(t, PH_SVC_SUNRPC, &flow), 0);
+	ck_assert(!is_moved(&flow));
+	stage_moved(t, &flow);
+	stage_op(t, OP_OPEN, PH_SVC_SUNRPC, &flow, 3);
+	commit(t);
+	ck_assert_int_eq(hits(t, PH_SVC_SUNRPC, &flow), 0);
+	ck_assert(!is_moved(&flow));
+	stage_op(t, OP_CLOSE, PH_SVC_SUNRPC, &flow, 3);
+	stage_op(t, OP_OPEN, PH_SVC_SUNRPC, &flow, 4);
+	stage_moved(t, &flow);
+	commit(t);
+	ck_assert_int_eq(hits(t, PH_SVC_SUNRPC, &flow), -ENOENT);
+	ck_assert(is_moved(&flow));
+	stage_op(t, OP_OPEN, PH_SVC_SUNRPC, &flow, 5);
+	stage_moved(t, &flow);
+	stage_op(t, OP_OPEN, PH_SVC_SUNRPC, &flow, 6);
+	stage_moved(t, &flow);
+	commit(t);
+	ck_assert_int_eq(hits(t, PH_SVC_SUNRPC, &flow), -ENOENT);
+	ck_assert(is_moved(&flow));
+
+	/* The port belongs to another service now. */
+	stage_op(t, OP_OPEN, PH_SVC_FTP, &flow, 7);
+	commit(t);
+	ck_assert(!is_moved(&flow));
+
+	/* Neither UDP nor any other end of a pinhole leaves a trace. */
+	udp.l4proto = L4_UDP;
+	stage_op(t, OP_OPEN, PH_SVC_SUNRPC, &udp, 8);
+	stage_moved(t, &udp);
+	other.dport++;
+	stage_op(t, OP_OPEN, PH_SVC_SUNRPC, &other, 9);
+	stage_op(t, OP_CLOSE, PH_SVC_SUNRPC, &other, 9);
+	commit(t);
+	ck_assert_int_eq(hits(t, PH_SVC_SUNRPC, &udp), -ENOENT);
+	ck_assert(!shows(LIST, "timeout 1m expires"));
+	table_destroy(t);
+}
+END_TEST
+
+START_TEST(a_thousand_ports_move)
+{
+	struct tuple flow = to_here(FAMILY_IPV6, 0);
+	struct table *t;
+
+	alone();
+	t = create_all(ADMIT_RELATED);
+	for (unsigned int round = 0; round < 4; round++) {
+		for (uint16_t i = 0; i < 1000; i++) {
+			flow.dport = (uint16_t)(20000 + i);
+			if (round % 2)
+				stage_moved(t, &flow);
+			else
+				stage_op(t, OP_OPEN, PH_SVC_SUNRPC, &flow, i);
+		}
+		commit(t);
+		for (uint16_t i = 0; i < 1000; i += 111) {
+			flow.dport = (uint16_t)(20000 + i);
+			ck_assert(is_moved(&flow) == (round % 2));
+			ck_assert_int_eq(hits(t, PH_SVC_SUNRPC, &flow), round % 2 ? -ENOENT : 0);
+		}
+	}
+	table_destroy(t);
+}
+END_TEST
+
 START_TEST(a_hundred_thousand_at_once)
 {
 	const unsigned int many = 100000;
@@ -674,33 +833,43 @@ static struct got next_held(struct queue *q)
 	return g;
 }
 
-/* Both directions of FTP's control flows, translated ones, and ends. */
+/* Whatever may be copied. */
 static struct nflog *log_all(void)
 {
-	static const unsigned int group[] = { PH_GROUP_END, PH_GROUP_NAT, 2 * PH_SVC_FTP,
-		2 * PH_SVC_FTP + 1 };
 	struct nflog *log = NULL;
 
 	ck_assert_int_eq(nflog_open(&log), 0);
-	for (unsigned int i = 0; i < 4; i++)
-		ck_assert_int_eq(
-		    nflog_bind(log, (uint16_t)(PH_QUEUE_BASE_DEFAULT + group[i]), 0xffff), 0);
+	for (unsigned int i = 0; i < PH_QUEUE_SPAN; i++)
+		ck_assert_int_eq(nflog_bind(log, (uint16_t)(PH_QUEUE_BASE_DEFAULT + i), 0xffff), 0);
 	return log;
 }
 
+/* Whatever may be held. */
 static struct queue *queue_all(void)
 {
 	struct queue *q = NULL;
 
 	ck_assert_int_eq(queue_open(&q), 0);
-	for (unsigned int dir = DIR_ORIGINAL; dir <= DIR_REPLY; dir++)
-		ck_assert_int_eq(
-		    queue_bind(q, ph_capture(PH_QUEUE_BASE_DEFAULT, PH_SVC_FTP, dir), 0xffff), 0);
+	for (unsigned int i = 0; i < PH_QUEUE_SPAN; i++)
+		ck_assert_int_eq(queue_bind(q, (uint16_t)(PH_QUEUE_BASE_DEFAULT + i), 0xffff), 0);
 	return q;
 }
 
 #define FTP_ORIGINAL (PH_QUEUE_BASE_DEFAULT + 2 * PH_SVC_FTP)
 #define FTP_REPLY    (FTP_ORIGINAL + 1)
+#define RPC_ORIGINAL (PH_QUEUE_BASE_DEFAULT + 2 * PH_SVC_SUNRPC)
+#define RPC_REPLY    (RPC_ORIGINAL + 1)
+#define FIRST        (PH_QUEUE_BASE_DEFAULT + PH_QUEUE_FIRST)
+
+/* The next packet that is held, from where to where it should be; it is let go. */
+static void held_once(struct queue *q, uint16_t number, char byte)
+{
+	struct got g = next_held(q);
+
+	ck_assert_uint_eq(g.number, number);
+	ck_assert_int_eq(g.first_byte, byte);
+	ck_assert_int_eq(queue_release(q), 0);
+}
 
 START_TEST(control_packets_with_payload_are_held)
 {
@@ -872,6 +1041,326 @@ START_TEST(without_a_listener_everything_passes)
 }
 END_TEST
 
+#define WITH_NFS FIREWALL("meta l4proto { tcp, udp } th dport { 111, 2049 }")
+
+/* Marked, in both directions and for both transports, and neither held nor copied. */
+START_TEST(nfs_is_known_and_left_alone)
+{
+	enum family family = _i % 2 ? FAMILY_IPV6 : FAMILY_IPV4;
+	struct world w = world_make();
+	struct nflog *log = log_all();
+	struct queue *q = queue_all();
+	struct table *t = create_all(_i / 2 ? ADMIT_MARK : ADMIT_RELATED);
+	int listener, client, server, out;
+	struct got g;
+
+	firewall(WITH_NFS);
+	listener = listening(w.here, family, HERE, 2049);
+	client = calling(w.there, family, THERE, 700, HERE, 2049);
+	ck_assert(stands(client, PATIENCE_MS));
+	server = accepted(listener);
+	ck_assert_int_eq(send(client, "q", 1, 0), 1);
+	ck_assert_int_eq(received(server), 'q');
+	ck_assert_int_eq(send(server, "a", 1, 0), 1);
+	ck_assert_int_eq(received(client), 'a');
+	ck_assert_uint_eq(mark_of(family, L4_TCP, 2049), 0x16000000);
+
+	client = bound(w.there, SOCK_DGRAM, family, THERE, 700);
+	server = bound(w.here, SOCK_DGRAM, family, HERE, 2049);
+	send_to(client, family, HERE, 2049, 'q');
+	ck_assert_int_eq(received(server), 'q');
+	send_to(client, family, HERE, 2049, 'r'); /* still `new` */
+	ck_assert_int_eq(received(server), 'r');
+	send_to(server, family, THERE, 700, 'a');
+	ck_assert_int_eq(received(client), 'a');
+	ck_assert_uint_eq(mark_of(family, L4_UDP, 2049), 0x16000000);
+
+	/* This host is the client. */
+	run("conntrack -F 2>/dev/null");
+	(void)listening(w.there, family, THERE, 2049);
+	out = calling(w.here, family, HERE, 701, THERE, 2049);
+	ck_assert(stands(out, PATIENCE_MS));
+	ck_assert_uint_eq(mark_of(family, L4_TCP, 2049), 0x16000000);
+
+	/* What is copied first is a connection to another service. */
+	(void)listening(w.here, family, HERE, 21);
+	ck_assert(stands(calling(w.there, family, THERE, 40000, HERE, 21), PATIENCE_MS));
+	g = next_copy(log);
+	ck_assert_uint_eq(g.number, FTP_REPLY);
+	ck_assert_uint_eq(g.n, 2);
+	ck_assert(!ready(queue_fd(q), POLLIN, 0));
+	table_destroy(t);
+	queue_close(q);
+	nflog_close(log);
+}
+END_TEST
+
+START_TEST(translated_or_local_nfs_is_not_known)
+{
+	struct world w = world_make();
+	struct nflog *log = log_all();
+	struct table *t = create_all(ADMIT_RELATED);
+	uint64_t packets = 1;
+
+	firewall(WITH_NFS);
+	firewall("table inet nat { chain prerouting {\n"
+		 "	type nat hook prerouting priority -100;\n"
+		 "	tcp dport 2050 redirect to :2049\n}\n}\n");
+	(void)listening(w.here, FAMILY_IPV4, HERE, 2049);
+	ck_assert(stands(calling(w.there, FAMILY_IPV4, THERE, 700, HERE, 2050), PATIENCE_MS));
+	ck_assert_uint_eq(mark_of(FAMILY_IPV4, L4_TCP, 2050), 0);
+	ck_assert(stands(calling(w.here, FAMILY_IPV4, HERE, 701, HERE, 2049), PATIENCE_MS));
+	ck_assert_uint_eq(mark_of(FAMILY_IPV4, L4_TCP, 2049), 0);
+	/* It would need nothing from us: it is not counted as missed either. */
+	ck_assert_int_eq(table_nat_seen(t, &packets), 0);
+	ck_assert_uint_eq(packets, 0);
+	ck_assert(!ready(nflog_fd(log), POLLIN, 0));
+	table_destroy(t);
+	nflog_close(log);
+}
+END_TEST
+
+/* rpcbind over UDP: each datagram with payload, both ways, in both ways to admit. */
+START_TEST(portmap_datagrams_are_held)
+{
+	enum family family = _i % 2 ? FAMILY_IPV6 : FAMILY_IPV4;
+	struct world w = world_make();
+	struct nflog *log = log_all();
+	struct queue *q = queue_all();
+	struct table *t;
+	struct sockaddr_storage sa;
+	socklen_t len = sockaddr_of(&sa, family, HERE, 111);
+	int client, server;
+
+	firewall(WITH_NFS);
+	t = create_all(_i / 2 ? ADMIT_MARK : ADMIT_RELATED);
+	client = bound(w.there, SOCK_DGRAM, family, THERE, 700);
+	server = bound(w.here, SOCK_DGRAM, family, HERE, 111);
+	send_to(client, family, HERE, 111, 'q');
+	ck_assert(ready(queue_fd(q), POLLIN, PATIENCE_MS));
+	ck_assert(!ready(server, POLLIN, 0));
+	held_once(q, RPC_ORIGINAL, 'q');
+	ck_assert_int_eq(received(server), 'q');
+	ck_assert_uint_eq(mark_of(family, L4_UDP, 111), 0x12000000);
+	send_to(client, family, HERE, 111, 'r');
+	held_once(q, RPC_ORIGINAL, 'r');
+	ck_assert_int_eq(received(server), 'r');
+	send_to(server, family, THERE, 700, 'a');
+	held_once(q, RPC_REPLY, 'a');
+	ck_assert_int_eq(received(client), 'a');
+
+	/* There is nothing in this one. */
+	ck_assert_int_eq(sendto(client, "", 0, 0, (struct sockaddr *)&sa, len), 0);
+	ck_assert(ready(server, POLLIN, PATIENCE_MS));
+	ck_assert(!ready(queue_fd(q), POLLIN, 0));
+	ck_assert(!ready(nflog_fd(log), POLLIN, 0));
+	table_destroy(t);
+	queue_close(q);
+	nflog_close(log);
+}
+END_TEST
+
+START_TEST(passive_copies_portmap_datagrams)
+{
+	struct world w = world_make();
+	struct nflog *log = log_all();
+	struct table_setup s = all_services(ADMIT_MARK);
+	struct table *t;
+	struct got g;
+	int client, server;
+
+	firewall(WITH_NFS);
+	s.passive = true;
+	t = create(&s);
+	client = bound(w.there, SOCK_DGRAM, FAMILY_IPV4, THERE, 700);
+	server = bound(w.here, SOCK_DGRAM, FAMILY_IPV4, HERE, 111);
+	send_to(client, FAMILY_IPV4, HERE, 111, 'q');
+	ck_assert_int_eq(received(server), 'q');
+	send_to(server, FAMILY_IPV4, THERE, 700, 'a');
+	ck_assert_int_eq(received(client), 'a');
+	g = next_copy(log);
+	ck_assert_uint_eq(g.n, 2);
+	ck_assert_uint_eq(g.number, RPC_REPLY);
+	ck_assert_int_eq(g.first_byte, 'a');
+	table_destroy(t);
+	nflog_close(log);
+}
+END_TEST
+
+/* Many flows through one pinhole, each of them looked up once. */
+START_TEST(mark_admits_datagrams)
+{
+	enum family family = _i ? FAMILY_IPV6 : FAMILY_IPV4;
+	struct world w = world_make();
+	struct tuple flow = flow_of(family, L4_UDP, THERE, 0, HERE, 20048);
+	struct op o = op_of(OP_OPEN, PH_SVC_SUNRPC, &flow);
+	struct table *t;
+	int server;
+
+	firewall(BY_MARK);
+	t = create_all(ADMIT_MARK);
+	server = bound(w.here, SOCK_DGRAM, family, HERE, 20048);
+	o.many = true;
+	ck_assert_int_eq(table_stage(t, &o), 0);
+	commit(t);
+	for (uint16_t port = 700; port < 705; port++) {
+		int client = bound(w.there, SOCK_DGRAM, family, THERE, port);
+
+		for (char byte = '1'; byte < '4'; byte++) {
+			send_to(client, family, HERE, 20048, byte);
+			ck_assert_int_eq(received(server), byte);
+		}
+		send_to(server, family, THERE, port, 'a');
+		ck_assert_int_eq(received(client), 'a');
+	}
+	ck_assert_int_eq(hits(t, PH_SVC_SUNRPC, &flow), 5);
+	ck_assert_uint_eq(mark_of(family, L4_UDP, 20048), 0x22000000);
+	ck_assert_uint_eq(counter("dropped"), 0);
+	table_destroy(t);
+}
+END_TEST
+
+/*
+ * A server calls back: its flow to this host's rpcbind is let in by a pinhole, and what it says
+ * there is looked into as well.
+ */
+START_TEST(mark_admits_control_flows_as_such)
+{
+	enum family family = _i ? FAMILY_IPV6 : FAMILY_IPV4;
+	struct world w = world_make();
+	struct nflog *log = log_all();
+	struct queue *q = queue_all();
+	struct tuple udp = flow_of(family, L4_UDP, THERE, 0, HERE, 111), tcp = udp;
+	struct op o = op_of(OP_OPEN, PH_SVC_SUNRPC, &udp);
+	int listener, client, server;
+	struct table *t;
+	struct got g;
+
+	firewall(BY_MARK);
+	t = create_all(ADMIT_MARK);
+	o.many = o.control = true;
+	ck_assert_int_eq(table_stage(t, &o), 0);
+	tcp.l4proto = o.flow.l4proto = L4_TCP;
+	ck_assert_int_eq(table_stage(t, &o), 0);
+	commit(t);
+
+	client = bound(w.there, SOCK_DGRAM, family, THERE, 700);
+	server = bound(w.here, SOCK_DGRAM, family, HERE, 111);
+	send_to(client, family, HERE, 111, 'q');
+	held_once(q, RPC_ORIGINAL, 'q');
+	ck_assert_int_eq(received(server), 'q');
+	send_to(server, family, THERE, 700, 'a');
+	held_once(q, RPC_REPLY, 'a');
+	ck_assert_int_eq(received(client), 'a');
+	ck_assert_uint_eq(mark_of(family, L4_UDP, 111), 0x32000000);
+	ck_assert(!ready(nflog_fd(log), POLLIN, 0));
+
+	listener = listening(w.here, family, HERE, 111);
+	client = calling(w.there, family, THERE, 701, HERE, 111);
+	ck_assert(stands(client, PATIENCE_MS));
+	server = accepted(listener);
+	g = next_copy(log);
+	ck_assert_uint_eq(g.n, 2);
+	ck_assert_uint_eq(g.number, RPC_REPLY);
+	ck_assert_int_eq(send(client, "q", 1, 0), 1);
+	held_once(q, RPC_ORIGINAL, 'q');
+	ck_assert_int_eq(received(server), 'q');
+	ck_assert_uint_eq(mark_of(family, L4_TCP, 111), 0x32000000);
+	ck_assert_uint_eq(counter("dropped"), 0);
+	ck_assert_int_eq(hits(t, PH_SVC_SUNRPC, &udp), 1);
+	ck_assert_int_eq(hits(t, PH_SVC_SUNRPC, &tcp), 1);
+	table_destroy(t);
+	queue_close(q);
+	nflog_close(log);
+}
+END_TEST
+
+#define STRICT                                                                                     \
+	"table inet fw {\n"                                                                        \
+	"	counter dropped { }\n"                                                                   \
+	"	chain input { type filter hook input priority 0; policy drop;\n"                         \
+	"		iif lo accept; meta l4proto ipv6-icmp accept\n"                                         \
+	"		ct state established,related accept; counter name dropped; }\n"                         \
+	"	chain forward { type filter hook forward priority 0; policy drop;\n"                     \
+	"		meta l4proto ipv6-icmp accept\n"                                                        \
+	"		ct state established,related accept; counter name dropped; }\n"                         \
+	"	chain output { type filter hook output priority 0; policy drop;\n"                       \
+	"		oif lo accept; meta l4proto ipv6-icmp accept\n"                                         \
+	"		ct state established,related accept; counter name dropped; }\n"                         \
+	"}\n"
+
+/* On the server, on the client, and between the two: the caller hears at once. */
+START_TEST(calls_to_a_port_that_was_given_up_are_refused)
+{
+	enum family family = _i % 2 ? FAMILY_IPV6 : FAMILY_IPV4;
+	const bool mark = _i / 2 % 2;
+	struct world w = world_make();
+	const int beyond = _i / 4 == 2 ? world_beyond(&w) : -1;
+	const struct {
+		int netns;
+		unsigned int host, to;
+	} caller[] = { { w.there, THERE, HERE }, { w.here, HERE, THERE },
+		{ w.there, THERE, BEYOND } };
+	const unsigned int from = caller[_i / 4].host, to = caller[_i / 4].to;
+	const int netns = caller[_i / 4].netns;
+	struct tuple flow = flow_of(family, L4_TCP, from, 0, to, 20048);
+	struct queue *q = queue_all();
+	struct table *t;
+	int silent, again;
+
+	firewall(STRICT);
+	t = create_all(mark ? ADMIT_MARK : ADMIT_RELATED);
+	(void)listening(to == HERE ? w.here : to == THERE ? w.there : beyond, family, to, 20048);
+	stage_op(t, OP_OPEN, PH_SVC_SUNRPC, &flow, 1);
+	stage_moved(t, &flow);
+	commit(t);
+	ck_assert(is_refused(calling(netns, family, from, 700, to, 20048), PATIENCE_MS));
+	ck_assert(is_refused(calling(netns, family, from, 701, to, 20048), PATIENCE_MS));
+	ck_assert_uint_eq(counter("dropped"), 0);
+
+	/* This port only. */
+	silent = calling(netns, family, from, 702, to, 20049);
+	WAIT_UNTIL(counter("dropped") > 0);
+	ck_assert(!ready(silent, POLLOUT, 0));
+
+	/* It is open again. */
+	stage_op(t, OP_OPEN, PH_SVC_SUNRPC, &flow, 2);
+	commit(t);
+	again = calling(netns, family, from, 703, to, 20048);
+	if (mark)
+		WAIT_UNTIL(hits(t, PH_SVC_SUNRPC, &flow) > 0); /* and this firewall drops it */
+	else
+		ck_assert_uint_eq(next_held(q).number, FIRST);
+	ck_assert(!ready(again, POLLOUT, 0));
+	table_destroy(t);
+	queue_close(q);
+}
+END_TEST
+
+/* The port has another use now, within the window of a TLS session: its pinhole comes first. */
+START_TEST(another_pinhole_to_that_port_comes_first)
+{
+	struct world w = world_make();
+	struct tuple flow = to_here(FAMILY_IPV4, 40000);
+	struct op o = op_of(OP_OPEN, PH_SVC_FTP, &flow);
+	struct table *t;
+
+	firewall(BY_MARK);
+	t = create_all(ADMIT_MARK);
+	(void)listening(w.here, FAMILY_IPV4, HERE, 40000);
+	stage_moved(t, &flow);
+	commit(t);
+	ck_assert(is_refused(calling(w.there, FAMILY_IPV4, THERE, 700, HERE, 40000), PATIENCE_MS));
+	o.many = true;
+	o.flow.dport = 32768;
+	o.dport_hi = 60999;
+	ck_assert_int_eq(table_stage(t, &o), 0);
+	commit(t);
+	ck_assert(stands(calling(w.there, FAMILY_IPV4, THERE, 701, HERE, 40000), PATIENCE_MS));
+	table_destroy(t);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("table");
@@ -898,6 +1387,8 @@ static Suite *suite(void)
 	tcase_add_test(elements, what_no_set_can_express_is_refused_at_once);
 	tcase_add_test(elements, one_refusal_harms_nobody_else);
 	tcase_add_test(elements, without_privileges_nothing_changes);
+	tcase_add_loop_test(elements, a_port_is_open_or_given_up, 0, 2);
+	tcase_add_test(elements, a_thousand_ports_move);
 	tcase_add_test(elements, a_hundred_thousand_at_once);
 	suite_add_tcase(s, elements);
 
@@ -909,6 +1400,14 @@ static Suite *suite(void)
 	tcase_add_test(packets, translated_control_flows_are_counted_and_left_alone);
 	tcase_add_test(packets, loopback_is_left_alone);
 	tcase_add_test(packets, without_a_listener_everything_passes);
+	tcase_add_loop_test(packets, nfs_is_known_and_left_alone, 0, 4);
+	tcase_add_test(packets, translated_or_local_nfs_is_not_known);
+	tcase_add_loop_test(packets, portmap_datagrams_are_held, 0, 4);
+	tcase_add_test(packets, passive_copies_portmap_datagrams);
+	tcase_add_loop_test(packets, mark_admits_datagrams, 0, 2);
+	tcase_add_loop_test(packets, mark_admits_control_flows_as_such, 0, 2);
+	tcase_add_loop_test(packets, calls_to_a_port_that_was_given_up_are_refused, 0, 12);
+	tcase_add_test(packets, another_pinhole_to_that_port_comes_first);
 	suite_add_tcase(s, packets);
 	return s;
 }

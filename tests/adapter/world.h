@@ -175,6 +175,34 @@ static inline struct world world_make(void)
 	return w;
 }
 
+/*
+ * A third namespace, "beyond", behind "here", which forwards: 10.77.8.2 and fd77::802. Its
+ * descriptor.
+ */
+static inline int world_beyond(const struct world *w)
+{
+	int beyond;
+
+	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
+	beyond = own_netns();
+	enter(w->here);
+	run("ip link add wide type veth peer name back netns /proc/%d/fd/%d", (int)getpid(),
+	    beyond);
+	run("ip link set wide addrgenmode none up && ip addr add 10.77.8.1/24 dev wide && "
+	    "ip addr add fd77::801/120 dev wide nodad && "
+	    "echo 1 >/proc/sys/net/ipv4/ip_forward && "
+	    "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding");
+	enter(beyond);
+	run("ip link set back addrgenmode none up && ip addr add 10.77.8.2/24 dev back && "
+	    "ip addr add fd77::802/120 dev back nodad && "
+	    "ip route add 10.77.0.0/24 via 10.77.8.1 && ip route add fd77::/64 via fd77::801");
+	enter(w->there);
+	run("ip route add 10.77.8.0/24 via 10.77.0.1 && ip route add fd77::800/120 via fd77::1");
+	enter(w->here);
+	WAIT_UNTIL(is_running("wide"));
+	return beyond;
+}
+
 /* 10.77.0.0/16 and fd77::/64; the veth pair is in 10.77.0.0/24. */
 static inline struct addr address(enum family family, unsigned int host)
 {
@@ -185,7 +213,7 @@ static inline struct addr address(enum family family, unsigned int host)
 	return family == FAMILY_IPV4 ? addr_ipv4(ipv4) : addr_ipv6(ipv6);
 }
 
-enum { HERE = 1, THERE = 2 }; /* last number of their addresses */
+enum { HERE = 1, THERE = 2, BEYOND = 0x802 }; /* last numbers of their addresses */
 
 static inline struct tuple flow_of(enum family family, enum l4 proto, unsigned int src,
     uint16_t sport, unsigned int dst, uint16_t dport)
@@ -270,6 +298,33 @@ static inline bool stands(int fd, int ms)
 	       error == 0;
 }
 
+static inline bool is_refused(int fd, int ms)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	return ready(fd, POLLERR, ms) && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 &&
+	       error == ECONNREFUSED;
+}
+
+/* One byte, from and to where the socket is bound and this host and port. */
+static inline void send_to(int fd, enum family family, unsigned int host, uint16_t port, char byte)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sockaddr_of(&sa, family, host, port);
+
+	ck_assert_int_eq(sendto(fd, &byte, 1, 0, (struct sockaddr *)&sa, len), 1);
+}
+
+static inline char received(int fd)
+{
+	char byte = 0;
+
+	ck_assert(ready(fd, POLLIN, PATIENCE_MS));
+	ck_assert_int_eq(recv(fd, &byte, 1, 0), 1);
+	return byte;
+}
+
 static inline int accepted(int listener)
 {
 	int fd;
@@ -327,6 +382,29 @@ static inline void stage_op(
 
 	o.id = id;
 	ck_assert_int_eq(table_stage(t, &o), 0);
+}
+
+/* The conntrack mark of the flows to this port, all of which have to have the same; conntrack(8).
+ */
+static inline uint32_t mark_of(enum family family, enum l4 proto, uint16_t dport)
+{
+	uint32_t mark = 0;
+	unsigned int n = 0;
+	char command[128], *text, *at;
+
+	(void)snprintf(command, sizeof(command),
+	    "conntrack -L -f %s -p %s --orig-port-dst %u 2>/dev/null",
+	    family == FAMILY_IPV4 ? "ipv4" : "ipv6", proto == L4_TCP ? "tcp" : "udp", dport);
+	text = output(command);
+	for (at = text; (at = strstr(at, "mark=")); n++) {
+		uint32_t this = (uint32_t)strtoul(at + strlen("mark="), &at, 10);
+
+		ck_assert_msg(n == 0 || this == mark, "different marks:\n%s", text);
+		mark = this;
+	}
+	ck_assert_msg(n > 0, "no flow to port %u", dport);
+	free(text);
+	return mark;
 }
 
 static inline struct pinhole pinhole_of(enum ph_service svc, const struct tuple *flow)
