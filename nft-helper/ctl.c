@@ -444,6 +444,7 @@ static const struct command {
 
 static void request(struct peer *c, const char *line, size_t len)
 {
+	const struct ctl_host *host = &c->ctl->host;
 	json_error_t error;
 	json_t *object = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
 	const char *cmd = json_string_value(json_object_get(object, "cmd"));
@@ -458,6 +459,8 @@ static void request(struct peer *c, const char *line, size_t len)
 		for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 			if (strcmp(commands[i].name, cmd) == 0)
 				found = &commands[i];
+		if (found && host->refresh)
+			host->refresh(host->arg);
 		if (found)
 			found->run(c, object);
 		else

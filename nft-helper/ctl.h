@@ -16,6 +16,8 @@
  * may run the loop or call ctl_close(). close() may call ctl_publish().
  */
 struct ctl_host {
+	/* Before each request: the engine may change here, and nowhere else while one is answered. */
+	void (*refresh)(void *arg);
 	const struct engine *(*engine)(void *arg);
 	uint64_t (*now)(void *arg); /* engine time, ns */
 	/* Closes pinhole `id` in engine and kernel. 0, -ENOENT, other -errno. */

@@ -687,6 +687,12 @@ static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void
 /* --- what the control socket asks for ------------------------------------------------------------
  */
 
+/* Who asks is told of everything that has happened, and finds it so in the kernel. */
+static void host_refresh(void *arg)
+{
+	(void)read_idle(arg);
+}
+
 static const struct engine *host_engine(void *arg)
 {
 	const struct daemon *d = arg;
@@ -991,6 +997,7 @@ static int open_engine(struct daemon *d)
 static int open_control(struct daemon *d)
 {
 	const struct ctl_host host = {
+		.refresh = host_refresh,
 		.engine = host_engine,
 		.now = host_now,
 		.close = host_close,

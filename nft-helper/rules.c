@@ -1331,12 +1331,20 @@ static void seen_rules(struct batch *b)
 	}
 }
 
-/* KEY @moved4 reject with tcp reset */
-static void moved_rules(struct batch *b)
+/*
+ *   ct mark & mask != 0 return
+ *   KEY @moved4 reject with tcp reset
+ *
+ * A flow with our mark is let in by another pinhole. The packet may be none of any flow.
+ */
+static void moved_rules(struct batch *b, const struct plan *p)
 {
-	for (unsigned int i = 0; i < 2; i++) {
-		struct rule r = rule_begin(b, "moved");
+	struct rule r = rule_begin(b, "moved");
 
+	if_mark(&r, p->setup.mark_mask, NFT_CMP_NEQ, 0);
+	rule_verdict(&r, NFT_RETURN, NULL);
+	for (unsigned int i = 0; i < 2; i++) {
+		r = rule_begin(b, "moved");
 		load_key(&r, families[i]);
 		lookup(&r, rules_moved_name(families[i]), 0, false, false);
 		reset(&r);
@@ -1344,19 +1352,18 @@ static void moved_rules(struct batch *b)
 }
 
 /*
- *   ct state invalid,new tcp flags ! rst ct mark & mask == 0 goto moved
+ *   ct state invalid,new tcp flags ! rst goto moved
  *
  * The flows that went through the port are deleted from conntrack, which takes what still comes of
  * them for new, or for invalid where it does not pick up flows in the middle. So what is
- * established passes one compare here. A flow with our mark is let in by another pinhole.
+ * established passes one compare here.
  */
-static void moved_hook_rule(struct batch *b, const struct plan *p, const char *chain)
+static void moved_hook_rule(struct batch *b, const char *chain)
 {
 	struct rule r = rule_begin(b, chain);
 
 	if_state(&r, NF_CT_STATE_BIT(IP_CT_NEW) | NF_CT_STATE_INVALID_BIT);
 	if_tcp_flags(&r, TCP_RST, NFT_CMP_EQ, 0);
-	if_mark(&r, p->setup.mark_mask, NFT_CMP_EQ, 0);
 	rule_verdict(&r, NFT_GOTO, "moved");
 }
 
@@ -1559,10 +1566,10 @@ void rules_write(struct batch *b, const struct plan *from, struct plan *to)
 		watch_service_rules(b, to, svc);
 	}
 	if (to->moved) {
-		moved_rules(b);
-		moved_hook_rule(b, to, "moved_input");
-		moved_hook_rule(b, to, "moved_forward");
-		moved_hook_rule(b, to, "moved_output");
+		moved_rules(b, to);
+		moved_hook_rule(b, "moved_input");
+		moved_hook_rule(b, "moved_forward");
+		moved_hook_rule(b, "moved_output");
 	}
 	if (to->seen)
 		seen_rules(b);

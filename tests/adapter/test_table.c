@@ -112,13 +112,13 @@ START_TEST(nft_prints_it_well_related)
 		"\t\tsize 65535\n"
 		"\t\tflags timeout\n",
 		"\tchain moved {\n"
+		"\t\tct mark & 0x3f000000 != 0x00000000 return\n"
 		"\t\tip saddr . ip daddr . meta l4proto . th dport @moved4 "
 		"reject with tcp reset\n"
 		"\t\tip6 saddr . ip6 daddr . meta l4proto . th dport @moved6 "
 		"reject with tcp reset\n",
 		"\ttype filter hook forward priority filter - 1; policy accept;\n"
-		"\t\tct state invalid,new tcp flags ! rst ct mark & 0x3f000000 == 0x00000000 "
-		"goto moved\n",
+		"\t\tct state invalid,new tcp flags ! rst goto moved\n",
 		"\tchain begin_nfs {\n"
 		"\t\tiif \"lo\" return\n"
 		"\t\toif \"lo\" return\n"
