@@ -104,20 +104,6 @@ void track_refuse(struct track *t, enum reason why, const struct request *r)
 	refuse(t->engine, why, t->session, r ? &flow : NULL, r ? &r->cause : NULL);
 }
 
-void track_ask(struct track *t, const struct question *q)
-{
-	struct session *s = t->session;
-
-	if (!s->asked)
-		s->asked = calloc(QUESTIONS, sizeof(*s->asked));
-	if (!s->asked)
-		return; /* its answer will then be one to no question */
-	s->asked[s->asked_count++ % QUESTIONS] = (struct asked){
-		.until = t->engine->now + QUESTION_DEADLINE,
-		.question = *q,
-	};
-}
-
 static struct asked *find_asked(const struct track *t, uint32_t xid)
 {
 	struct session *s = t->session;
@@ -126,6 +112,21 @@ static struct asked *find_asked(const struct track *t, uint32_t xid)
 		if (s->asked[i].until > t->engine->now && s->asked[i].question.xid == xid)
 			return &s->asked[i];
 	return NULL;
+}
+
+void track_ask(struct track *t, const struct question *q)
+{
+	struct session *s = t->session;
+	struct asked *a = find_asked(t, q->xid);
+
+	if (!s->asked)
+		s->asked = calloc(QUESTIONS, sizeof(*s->asked));
+	if (!s->asked)
+		return; /* its answer will then be one to no question */
+	if (!a)
+		a = &s->asked[s->asked_count++ % QUESTIONS];
+	a->until = t->engine->now + QUESTION_DEADLINE;
+	a->question = *q;
 }
 
 bool track_asked(struct track *t, uint32_t xid, struct question *q)
@@ -143,6 +144,11 @@ void track_answered(struct track *t, uint32_t xid)
 
 	if (a)
 		a->until = 0;
+}
+
+enum family track_family(const struct track *t)
+{
+	return (enum family)t->session->tuple.src.family;
 }
 
 bool track_wants_program(struct track *t, uint32_t program)

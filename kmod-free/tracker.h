@@ -64,8 +64,9 @@ void track_refuse(struct track *t, enum reason why, const struct request *r);
 
 /*
  * Questions that wait for an answer: remembered with a deadline, the oldest forgotten when there
- * are more than QUESTIONS. track_asked() finds one that still waits, track_answered() takes it, so
- * that it is answered once.
+ * are more than QUESTIONS; asked again with the same XID, a question takes the place of the one
+ * before. track_asked() finds one that still waits, track_answered() takes it, so that it is
+ * answered once.
  */
 #define QUESTIONS 32
 struct question {
@@ -75,6 +76,9 @@ struct question {
 void track_ask(struct track *t, const struct question *q);
 bool track_asked(struct track *t, uint32_t xid, struct question *q);
 void track_answered(struct track *t, uint32_t xid);
+
+/* Of the session's addresses. */
+enum family track_family(const struct track *t);
 
 /* Would a mapping of this RPC program be opened at all? For lists of everything that runs. */
 bool track_wants_program(struct track *t, uint32_t program);

@@ -148,6 +148,24 @@ static void check_legacy(struct report *r)
 
 /* --- the daemon ----------------------------------------------------------------------------- */
 
+static void check_rpcbind(struct report *r, const json_t *status)
+{
+	const char *word = json_string_value(json_object_get(status, "local_rpcbind"));
+
+	if (!word || strcmp(word, "not asked") == 0)
+		return;
+	if (strcmp(word, "answered") == 0)
+		add(r, GOOD, "rpcbind", NULL, "the local rpcbind answers");
+	else if (strcmp(word, "absent") == 0)
+		add(r, NOTE, "rpcbind", NULL,
+		    "no rpcbind runs here: right, unless this is an NFS server");
+	else
+		add(r, BAD, "rpcbind", "rpcinfo -p 127.0.0.1\nsystemctl restart rpcbind",
+		    "the local rpcbind is %s: when mountd moves, pinholed learns it only from "
+		    "the next client that asks",
+		    word);
+}
+
 static void read_status(struct report *r, struct facts *facts, const json_t *status)
 {
 	const char *capture = json_string_value(json_object_get(status, "capture"));
@@ -173,24 +191,6 @@ static void read_status(struct report *r, struct facts *facts, const json_t *sta
 		add(r, NOTE, "table", NULL,
 		    "pinholed's table is not owned by it: `nft flush ruleset` would remove it");
 	check_rpcbind(r, status);
-}
-
-static void check_rpcbind(struct report *r, const json_t *status)
-{
-	const char *word = json_string_value(json_object_get(status, "local_rpcbind"));
-
-	if (!word || strcmp(word, "not asked") == 0)
-		return;
-	if (strcmp(word, "answered") == 0)
-		add(r, GOOD, "rpcbind", NULL, "the local rpcbind answers");
-	else if (strcmp(word, "absent") == 0)
-		add(r, NOTE, "rpcbind", NULL,
-		    "no rpcbind runs here: right, unless this is an NFS server");
-	else
-		add(r, BAD, "rpcbind", "rpcinfo -p 127.0.0.1\nsystemctl restart rpcbind",
-		    "the local rpcbind is %s: when mountd moves, pinholed learns it only from "
-		    "the next client that asks",
-		    word);
 }
 
 static void check_daemon(struct report *r, struct facts *facts, const char *socket)

@@ -85,12 +85,15 @@ static bool is_word(const struct cursor *c, const char *word)
 	return c->left == strlen(word) && memcmp(c->at, word, c->left) == 0;
 }
 
-/* 0 for transports that are not ours (local, ticlts, ...). */
-static uint8_t netid_transport(const struct cursor *netid)
+/*
+ * 0 for transports that are not ours (local, ticlts, ...), and for those of the other family: a
+ * host of both lists all of its ports, and they differ.
+ */
+static uint8_t netid_transport(enum family family, const struct cursor *netid)
 {
-	if (is_word(netid, "tcp") || is_word(netid, "tcp6"))
+	if (is_word(netid, family == FAMILY_IPV4 ? "tcp" : "tcp6"))
 		return L4_TCP;
-	if (is_word(netid, "udp") || is_word(netid, "udp6"))
+	if (is_word(netid, family == FAMILY_IPV4 ? "udp" : "udp6"))
 		return L4_UDP;
 	return 0;
 }
@@ -104,7 +107,7 @@ static const char *procedure_word(const struct question *q)
 	case SHAPE_PORT:
 		return "GETPORT";
 	case SHAPE_UADDR:
-		return "GETADDR";
+		return q->what[3] == 9 ? "GETVERSADDR" : "GETADDR";
 	case SHAPE_ENDPOINTS:
 		return "GETADDRLIST";
 	default:
@@ -115,8 +118,8 @@ static const char *procedure_word(const struct question *q)
 static void explain(char *text, size_t cap, const struct question *q, uint32_t program,
     uint32_t version, uint8_t transport, uint32_t port)
 {
-	(void)snprintf(text, cap, "%s xid 0x%08x: program %u v%u %s is at port %u",
-	    procedure_word(q), q->xid, program, version, transport == L4_TCP ? "tcp" : "udp", port);
+	(void)snprintf(text, cap, "%s xid 0x%08x: %u v%u %s port %u", procedure_word(q), q->xid,
+	    program, version, transport == L4_TCP ? "tcp" : "udp", port);
 }
 
 /* announced has FAMILY_NONE where the protocol names no host. */
@@ -205,7 +208,7 @@ static void opens_uaddr(struct track *t, const struct question *q, uint32_t prog
 		track_refuse(t, REASON_MALFORMED, &r);
 		return;
 	}
-	if (is_wildcard(&host)) /* whoever answers */
+	if (is_wildcard(&host) && host.family == track_family(t)) /* whoever answers */
 		host.family = FAMILY_NONE;
 	opens(t, q, program, version, transport, port, &host);
 }
@@ -237,10 +240,10 @@ static bool is_proxy(uint32_t version, uint32_t procedure)
 	return procedure == 5 || (version == 4 && procedure == 10);
 }
 
-CURSOR_MUST static bool call_arguments(struct cursor *c, struct question *q)
+CURSOR_MUST static bool call_arguments(struct cursor *c, enum l4 transport, struct question *q)
 {
 	uint32_t protocol, ignored;
-	struct cursor netid, text;
+	struct cursor text;
 
 	switch (shape_of(q)) {
 	case SHAPE_PORT:
@@ -251,11 +254,14 @@ CURSOR_MUST static bool call_arguments(struct cursor *c, struct question *q)
 		return true;
 	case SHAPE_UADDR:
 	case SHAPE_ENDPOINTS:
-		if (!cursor_be32(c, &q->what[1]) || !cursor_be32(c, &q->what[2]) ||
-		    !xdr_opaque(c, STRING_MAX, &netid) || !xdr_opaque(c, STRING_MAX, &text) ||
-		    !xdr_opaque(c, STRING_MAX, &text))
-			return false;
-		q->what[0] |= (uint32_t)netid_transport(&netid) << 8;
+		for (int i = 1; i <= 2; i++)
+			if (!cursor_be32(c, &q->what[i]))
+				return false;
+		for (int i = 0; i < 3; i++) /* netid, address, owner */
+			if (!xdr_opaque(c, STRING_MAX, &text))
+				return false;
+		/* The netid is "ignored [...] and inferred" (RFC 1833 section 2.2.1). */
+		q->what[0] |= (uint32_t)transport << 8;
 		return true;
 	default:
 		return true;
@@ -263,7 +269,7 @@ CURSOR_MUST static bool call_arguments(struct cursor *c, struct question *q)
 }
 
 /* All parsers: false when it takes more bytes, or, if there are no more, when it is broken. */
-CURSOR_MUST static bool parse_call(struct track *t, struct cursor c)
+CURSOR_MUST static bool parse_call(struct track *t, enum l4 transport, struct cursor c)
 {
 	uint32_t rpc, program, version, procedure, flavor, type;
 	struct request r = { .dir = DIR_ORIGINAL };
@@ -286,7 +292,8 @@ CURSOR_MUST static bool parse_call(struct track *t, struct cursor c)
 	if (is_proxy(version, procedure))
 		track_refuse(t, REASON_PROXY, &r);
 	q.what[0] = call_shape(version, procedure);
-	if (!call_arguments(&c, &q))
+	q.what[3] = procedure;
+	if (!call_arguments(&c, transport, &q))
 		return false;
 	track_ask(t, &q);
 	return true;
@@ -377,14 +384,16 @@ CURSOR_MUST static bool parse_entry(
 		    !xdr_opaque(&at, STRING_MAX, &text))
 			return false;
 		if (track_wants_program(t, program))
-			opens_uaddr(t, q, program, version, netid_transport(&netid), &uaddr);
+			opens_uaddr(t, q, program, version,
+			    netid_transport(track_family(t), &netid), &uaddr);
 		break;
 	default: /* SHAPE_ENDPOINTS */
 		if (!xdr_opaque(&at, STRING_MAX, &uaddr) || !xdr_opaque(&at, STRING_MAX, &netid) ||
 		    !cursor_be32(&at, &semantics) || !xdr_opaque(&at, STRING_MAX, &text) ||
 		    !xdr_opaque(&at, STRING_MAX, &text))
 			return false;
-		opens_uaddr(t, q, program, version, netid_transport(&netid), &uaddr);
+		opens_uaddr(
+		    t, q, program, version, netid_transport(track_family(t), &netid), &uaddr);
 		break;
 	}
 	*c = at;
@@ -419,7 +428,7 @@ static void sunrpc_datagram(struct track *t, void *state, enum dir dir, struct c
 
 	(void)state;
 	if (dir == DIR_ORIGINAL) {
-		if (!parse_call(t, c))
+		if (!parse_call(t, L4_UDP, c))
 			malformed(t);
 		return;
 	}
@@ -459,7 +468,8 @@ static bool advance(struct track *t, struct record *r, enum dir dir, struct curs
 			r->stage = STAGE_SKIP;
 		return true;
 	}
-	if (dir == DIR_ORIGINAL ? !parse_call(t, at) : !parse_reply(t, &at, &r->question, &answers))
+	if (dir == DIR_ORIGINAL ? !parse_call(t, L4_TCP, at)
+				: !parse_reply(t, &at, &r->question, &answers))
 		return false;
 	if (dir == DIR_ORIGINAL || !answers) {
 		r->stage = STAGE_SKIP;

@@ -103,7 +103,7 @@ with suite.laboratory() as (t, lab, net):
             net.firewall(place, nfs.strict(place, admit))
             net.forget_flows()
             rules = nfs.rules_in_force(net, place)
-            with nfs.pinholed(lab, net.spaces[place], admit) as daemon:
+            with nfs.pinholed(lab, net.spaces[place], admit, f"pinholed-{place}-{admit}") as daemon:
                 t.explain = daemon.log
                 matrix(t, net, place, admit, daemon, rpcbind, needing, asking)
                 all_at_once(t, net, name, daemon, rpcbind, needing + asking)

@@ -176,13 +176,18 @@ def honest_forms(s):
                 x.getport(MOUNTD, 3, proto, PORT)
                 s.only_open((MOUNTD, proto, PORT))
                 s.passes(PORT, proto)
-            for version, procedure in ((3, GETADDR), (4, GETADDR), (4, GETVERSADDR)):
-                with s.honest(f"version {version} procedure {procedure}, {proto}", tr) as x:
-                    x.getaddr(MOUNTD, 3, proto + s.six, uaddr(s.server, PORT), version, procedure)
-                    s.only_open((MOUNTD, proto, PORT))
+        # Rpcbind answers for the transport that the question came by, and ignores the netid in it
+        # (RFC 1833 section 2.2.1), which libnfs leaves empty.
+        for version, procedure in ((3, GETADDR), (4, GETADDR), (4, GETVERSADDR)):
+            for netid in (tr + s.six, "", {"tcp": "udp", "udp": "tcp"}[tr] + s.six):
+                name = f"version {version} procedure {procedure}, netid {netid or 'empty'}"
+                with s.honest(f"{name}: opens the transport of the question", tr) as x:
+                    x.getaddr(MOUNTD, 3, netid, uaddr(s.server, PORT), version, procedure)
+                    s.only_open((MOUNTD, tr, PORT))
+                    s.passes(PORT, tr)
         with s.honest("a wildcard address is that of the server", tr) as x:
-            x.getaddr(MOUNTD, 3, "tcp" + s.six, uaddr("::" if s.family == 6 else "0.0.0.0", PORT))
-            s.only_open((MOUNTD, "tcp", PORT))
+            x.getaddr(MOUNTD, 3, tr + s.six, uaddr("::" if s.family == 6 else "0.0.0.0", PORT))
+            s.only_open((MOUNTD, tr, PORT))
         with s.honest("GETADDRLIST opens what it lists", tr) as x:
             both = [endpoint(uaddr(s.server, PORT + i), p + s.six) for i, p in enumerate(TRANSPORTS)]
             x.ask(4, GETADDRLIST, rpcb(MOUNTD, 3, "tcp" + s.six), listing(both))
@@ -365,23 +370,21 @@ def addresses(s):
     for text, reason in wrong:
         shown = f"{text[:40]}" if text else "nothing"
         with s.case(f"universal address {shown}", reason, transport=TRANSPORTS[len(text) % 2]) as x:
-            if text.startswith("0"):  # may be taken for the same address; not for another one
-                x.getaddr(MOUNTD, 3, "tcp", text)
-                s.daemon_clean()
-            else:
-                x.getaddr(MOUNTD, 3, "tcp" + s.six, text)
+            x.getaddr(MOUNTD, 3, "tcp" + s.six, text)
     with s.case("a universal address with a zero byte in it", "malformed") as x:
         x.getaddr(MOUNTD, 3, "tcp" + s.six, f"{me}.161.18\0")
     for tr in TRANSPORTS:
         foreign = "tcp" if s.family == 6 else "tcp6"
         wildcard = "0.0.0.0" if s.family == 6 else "::"
-        with s.case(f"GETADDR of {foreign}: nothing for the other family", transport=tr) as x:
-            x.getaddr(MOUNTD, 3, foreign, uaddr(wildcard, PORT))
-        with s.case(f"DUMP with {foreign} only: likewise", transport=tr) as x:
+        with s.case(f"DUMP with {foreign} only: nothing for this family", transport=tr) as x:
             x.ask(4, DUMP, b"", listing([rpcb(MOUNTD, 3, foreign, uaddr(wildcard, PORT))]))
-        for netid in ("", "tcp7", "tcp\0", "TCP", "ticotsord", "sctp"):
-            with s.case(f"GETADDR for netid {netid!r}", transport=tr) as x:
-                x.getaddr(MOUNTD, 3, netid, uaddr(me, PORT))
+        with s.case(f"GETADDRLIST with {foreign} only: likewise", transport=tr) as x:
+            entry = endpoint(uaddr(wildcard, PORT), foreign)
+            x.ask(4, GETADDRLIST, rpcb(MOUNTD, 3, foreign), listing([entry]))
+        for netid in ("tcp7", "tcp\0", "TCP", "ticotsord", "sctp", "local"):
+            entry = rpcb(MOUNTD, 3, netid, uaddr(me, PORT))
+            with s.case(f"DUMP with netid {netid!r} only", transport=tr) as x:
+                x.ask(4, DUMP, b"", listing([entry]))
 
 
 def proxies(s):

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the kernel holds according to the ops alone, held against what the engine believes; and what
+ * has to be true of the engine's tables after every decision. Hang kernel_follow() on world.after.
+ * Unlike the tests it looks inside: an engine that counts wrong shows it only much later.
+ */
+#ifndef KERNEL_H
+#define KERNEL_H
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "core.h"
+#include "world.h"
+
+/* An element of a set, or a flow in conntrack that a pinhole let in. */
+struct held {
+	struct tuple flow;
+	uint32_t id; /* of the pinhole; the key */
+	uint16_t hi;
+	uint8_t service;
+	UT_hash_handle hh;
+};
+
+struct kernel {
+	struct held *elements, *flows; /* by id */
+	bool claims; /* restored and not proven yet: what sleeps may have a flow */
+};
+
+static inline void kernel_reset(struct kernel *k)
+{
+	struct held *h, *tmp;
+
+	HASH_ITER (hh, k->elements, h, tmp) {
+		HASH_DEL(k->elements, h);
+		free(h);
+	}
+	HASH_ITER (hh, k->flows, h, tmp) {
+		HASH_DEL(k->flows, h);
+		free(h);
+	}
+	k->claims = false;
+}
+
+static inline struct held *kernel_element(const struct kernel *k, uint32_t id)
+{
+	struct held *h;
+
+	HASH_FIND(hh, k->elements, &id, sizeof(id), h);
+	return h;
+}
+
+static inline bool same_place(const struct held *h, const struct op *op)
+{
+	struct tuple flow = op->flow;
+
+	flow.sport = 0;
+	return tuple_equal(&h->flow, &flow) && h->hi == op->dport_hi && h->service == op->service;
+}
+
+static inline void put_held(struct held **table, const struct op *op, uint16_t sport)
+{
+	struct held *h = calloc(1, sizeof(*h));
+
+	ck_assert_ptr_nonnull(h);
+	h->id = op->id;
+	h->flow = op->flow;
+	h->flow.sport = sport;
+	h->hi = op->dport_hi;
+	h->service = (uint8_t)op->service;
+	HASH_ADD(hh, *table, id, sizeof(h->id), h);
+}
+
+static inline void take_held(struct held **table, struct held *h)
+{
+	HASH_DEL(*table, h);
+	free(h);
+}
+
+static inline void on_open(struct kernel *k, const struct op *op)
+{
+	struct held *h, *tmp;
+
+	ck_assert_uint_eq(op->flow.sport, 0);
+	ck_assert_uint_ne(op->flow.dport, 0);
+	ck_assert_uint_ne(op->timeout, 0);
+	ck_assert_msg(!kernel_element(k, op->id), "pinhole %u opened twice", op->id);
+	HASH_ITER (hh, k->elements, h, tmp)
+		ck_assert_msg(!same_place(h, op),
+		    "pinhole %u opened where %u is: the next close would take both", op->id, h->id);
+	put_held(&k->elements, op, 0);
+}
+
+static inline void on_admit(struct kernel *k, const struct world *w, const struct op *op)
+{
+	const struct pinhole *p = engine_pinhole(w->engine, op->id);
+	struct held *h = kernel_element(k, op->id);
+
+	ck_assert_uint_ne(op->flow.sport, 0);
+	ck_assert_uint_ne(op->master.l4proto, 0);
+	ck_assert(!tuple_equal(&op->master, &op->flow));
+	if (!op->many) {
+		ck_assert_msg(h && same_place(h, op), "admitted by %u, which is not open", op->id);
+		take_held(&k->elements, h);
+	} else {
+		ck_assert_msg(p && p->parent_id, "flow %u of many has no parent", op->id);
+	}
+	put_held(&k->flows, op, op->flow.sport);
+}
+
+static inline void on_op(struct kernel *k, const struct world *w, const struct op *op)
+{
+	struct held *h;
+
+	switch (op->kind) {
+	case OP_OPEN:
+		on_open(k, op);
+		break;
+	case OP_RENEW:
+	case OP_CLOSE:
+		h = kernel_element(k, op->id);
+		ck_assert_msg(h && same_place(h, op), "pinhole %u is not open", op->id);
+		if (op->kind == OP_CLOSE)
+			take_held(&k->elements, h);
+		break;
+	case OP_ADMIT:
+		on_admit(k, w, op);
+		break;
+	case OP_END:
+		HASH_FIND(hh, k->flows, &op->id, sizeof(op->id), h);
+		ck_assert_msg(
+		    h && tuple_equal(&h->flow, &op->flow), "flow %u is not there", op->id);
+		take_held(&k->flows, h);
+		break;
+	case OP_SESSION_BEGIN:
+	case OP_SESSION_END:
+		break;
+	case OP_REFUSE:
+		ck_assert(reason_is_refusal(op->reason));
+		break;
+	}
+	ck_assert_ptr_nonnull(memchr(op->cause, 0, sizeof(op->cause)));
+}
+
+/* --- the engine's own books ---------------------------------------------------------------------
+ */
+
+static inline uint32_t count_owned(const struct owner *o)
+{
+	const struct pinhole *p;
+	uint32_t n = 0;
+
+	DL_FOREACH (o->pinholes, p) {
+		ck_assert_ptr_eq(p->owner, o);
+		n++;
+	}
+	ck_assert_uint_eq(n, o->count);
+	return n;
+}
+
+static inline void check_pair(
+    const struct kernel *k, const struct world *w, const struct pair *pair)
+{
+	const struct engine *e = w->engine;
+	const struct pinhole *p;
+	const struct session *s;
+	uint32_t bound = 0;
+	bool open = false, lingers = pair->linger.at < DEADLINE_NEVER - 1;
+
+	ck_assert_ptr_eq(pair_of(&e->pairs, &pair->hosts[1], &pair->hosts[0]), pair);
+	ck_assert_msg(pair->flows || pair->owner.pinholes, "a pair is left over");
+	ck_assert_uint_ne(pair->linger.slot, 0);
+	DL_FOREACH (pair->flows, s)
+		ck_assert_ptr_eq(s->pair, pair);
+	DL_FOREACH (pair->owner.pinholes, p) {
+		ck_assert(p->paired);
+		ck_assert_ptr_eq(pair_of(&e->pairs, &p->flow.src, &p->flow.dst), pair);
+		bound += p->parent_id != 0;
+		open |= p->program && p->state == PINHOLE_OPEN;
+		if (!w->decision.more && p->program && !k->claims)
+			ck_assert_msg(p->state != PINHOLE_DORMANT || !pair_lives(pair),
+			    "pinhole %u sleeps while its hosts are awake", p->id);
+	}
+	ck_assert_uint_eq(bound, pair->bound);
+	if (pair_lives(pair))
+		ck_assert_msg(!lingers, "a pair lingers that lives");
+	else if (open && !w->decision.more)
+		ck_assert_msg(
+		    lingers && pair->linger.at <= w->now + e->policy.service[PH_SVC_SUNRPC].linger,
+		    "nothing will put the mappings of a dead pair to sleep");
+}
+
+static inline void check_pinhole(
+    const struct kernel *k, const struct world *w, const struct pinhole *p)
+{
+	const struct engine *e = w->engine;
+	const struct held *h = kernel_element(k, p->id);
+	const struct pinhole *parent;
+
+	ck_assert_ptr_nonnull(p->client);
+	ck_assert_uint_ne(p->expiry.slot, 0);
+	ck_assert_int_ne(p->state, PINHOLE_CLOSED);
+	ck_assert_msg((p->state == PINHOLE_OPEN) == (h != NULL), "pinhole %u is %s and %s", p->id,
+	    pinhole_state_word((enum pinhole_state)p->state), h ? "in the kernel" : "is not");
+	if (h)
+		ck_assert(tuple_equal(&h->flow, &p->flow) && h->hi == p->dport_hi);
+	ck_assert_int_eq(p->state == PINHOLE_BOUND, p->flow.sport != 0);
+	ck_assert(!p->program || p->paired);
+	if (p->parent_id && p->todo != TODO_CLOSE) {
+		parent = engine_pinhole(e, p->parent_id);
+		ck_assert_int_eq(p->state, PINHOLE_BOUND);
+		ck_assert_msg(parent && parent->many && parent->owner == p->owner,
+		    "flow %u has outlived its pinhole", p->id);
+	}
+	if (p->paired)
+		ck_assert_ptr_nonnull(p->owner);
+	if (!w->decision.more) {
+		ck_assert_int_eq(p->todo, TODO_NONE);
+		ck_assert_uint_gt(p->expiry.at, w->now);
+	}
+}
+
+static inline void check_books(const struct kernel *k, const struct world *w)
+{
+	const struct engine *e = w->engine;
+	const struct engine_stats *stats = engine_stats(e);
+	uint32_t sessions = 0, pinholes = 0, open = 0, bound = 0, flows = 0, paired = 0, owned = 0;
+	const struct session *s;
+	const struct pinhole *p;
+	const struct pair *pair;
+	const struct client *c;
+
+	for (s = e->sessions.by_id; s; s = s->by_id.next) {
+		sessions++;
+		flows += s->pair != NULL;
+		owned += count_owned(&s->owner);
+	}
+	for (pair = e->pairs.all; pair; pair = pair->hh.next) {
+		check_pair(k, w, pair);
+		DL_FOREACH (pair->flows, s)
+			paired++;
+		owned += count_owned(&pair->owner);
+	}
+	ck_assert_uint_eq(flows, paired);
+	ck_assert_uint_eq(e->pairs.lingers.count, HASH_CNT(hh, e->pairs.all));
+	for (p = e->pinholes.by_id; p; p = p->by_id.next) {
+		check_pinhole(k, w, p);
+		pinholes++;
+		open += p->state == PINHOLE_OPEN;
+		bound += p->state == PINHOLE_BOUND;
+		owned -= p->owner != NULL;
+	}
+	ck_assert_uint_eq(owned, 0);
+	ck_assert_uint_eq(e->pinholes.expiries.count, pinholes);
+	ck_assert_uint_eq(HASH_CNT(by_key, e->pinholes.by_key), pinholes);
+	ck_assert_uint_eq(stats->live_sessions, sessions);
+	ck_assert_uint_eq(stats->live_pinholes, pinholes);
+	ck_assert_uint_eq(stats->open_pinholes, open);
+	ck_assert_uint_eq(HASH_CNT(hh, k->elements), open);
+	ck_assert_uint_eq(HASH_CNT(hh, k->flows), bound);
+	for (c = e->sessions.clients; c; c = c->hh.next) {
+		ck_assert_msg(c->sessions || c->pinholes, "a client is left over");
+		sessions -= c->sessions;
+		pinholes -= c->pinholes;
+	}
+	ck_assert_uint_eq(sessions, 0);
+	ck_assert_uint_eq(pinholes, 0);
+}
+
+static inline void kernel_follow(struct kernel *k, const struct world *w)
+{
+	for (unsigned int i = 0; i < w->decision.n; i++)
+		on_op(k, w, &w->decision.ops[i]);
+	check_books(k, w);
+}
+
+#endif
