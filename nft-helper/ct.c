@@ -155,6 +155,18 @@ out:
 	return err;
 }
 
+static int join(const struct ct *ct, int group)
+{
+	return mnl_socket_setsockopt(ct->events, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0
+		   ? -errno
+		   : 0;
+}
+
+int ct_report_new(struct ct *ct)
+{
+	return join(ct, NFNLGRP_CONNTRACK_NEW);
+}
+
 int ct_open(struct ct **out, uint32_t mark_mask)
 {
 	const int one = 1;
@@ -187,15 +199,9 @@ int ct_open(struct ct **out, uint32_t mark_mask)
 	err = filter_by_mark(ct);
 	if (err)
 		goto out;
-	for (unsigned int i = 0; i < 2; i++) {
-		int group = i ? NFNLGRP_CONNTRACK_DESTROY : NFNLGRP_CONNTRACK_NEW;
-
-		if (mnl_socket_setsockopt(
-			ct->events, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0) {
-			err = -errno;
-			goto out;
-		}
-	}
+	err = join(ct, NFNLGRP_CONNTRACK_DESTROY);
+	if (err)
+		goto out;
 	*out = ct;
 	ct = NULL;
 out:

@@ -865,6 +865,12 @@ static int open_table(struct daemon *d)
 		queue_close(d->queue);
 		d->queue = NULL;
 	}
+	if (table_admit(d->table) == ADMIT_MARK) /* this is how a flow is known to have come */
+		err = ct_report_new(d->ct);
+	if (err < 0) {
+		log_line(LOG_LEVEL_ERROR, "cannot follow conntrack: %s", strerror(-err));
+		return err;
+	}
 	if (table_admit(d->table) == ADMIT_MARK && !table_one_shot(d->table))
 		log_line(LOG_LEVEL_WARNING,
 		    "this kernel cannot limit a set element to one packet: a second connection may "

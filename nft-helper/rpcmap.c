@@ -25,8 +25,7 @@
 #include <unistd.h>
 
 #define NSEC_PER_MSEC 1000000ull
-#define ENTRIES_READ  65536u       /* then a list is cut */
-#define BYTES_READ    (8ull << 20) /* for one answer, likewise */
+#define BYTES_READ    (8ull << 20) /* at most, at one address: some 100 000 programs */
 #define BUFFER        65536        /* of the record stream */
 #define WORD          127          /* longest netid, address or owner that is looked at */
 
@@ -122,8 +121,7 @@ static bool wait_for(struct rpcmap *m, int fd, short events, uint64_t until)
 	return true;
 }
 
-/* --- this host's addresses ----------------------------------------------------------------------
- */
+/* --- this host's addresses ------------------------------------------------------------------ */
 
 static int compare_addresses(const struct addr *a, const struct addr *b)
 {
@@ -194,8 +192,7 @@ static void read_addresses(struct rpcmap_snapshot *s)
 	freeifaddrs(all);
 }
 
-/* --- what is registered -------------------------------------------------------------------------
- */
+/* --- what is registered --------------------------------------------------------------------- */
 
 static int compare_numbers(uint32_t a, uint32_t b)
 {
@@ -352,8 +349,7 @@ static void add_registration(struct call *c, const struct rpcmap_snapshot *s,
 	}
 }
 
-/* --- one connection -----------------------------------------------------------------------------
- */
+/* --- one connection ------------------------------------------------------------------------- */
 
 /* False when the time is over or the thread is to end; c->error says which. */
 static bool may_go_on(struct call *c, short events)
@@ -378,8 +374,7 @@ static int stream_read(void *arg, void *out, int len)
 	if ((uint64_t)len > c->bytes_left)
 		len = (int)c->bytes_left;
 	do {
-		/* Waits even when there is something to read: who never pauses has a deadline, too.
-		 */
+		/* Even when there is something to read: who never pauses has a deadline, too. */
 		if (!may_go_on(c, POLLIN))
 			return -1;
 		n = recv(c->fd, out, (size_t)len, MSG_DONTWAIT);
@@ -512,17 +507,13 @@ static bool get_portmapping(struct call *c, XDR *x)
 
 static int read_list(struct call *c, XDR *x, uint32_t version, const struct rpcmap_snapshot *s)
 {
-	for (unsigned int n = 0;; n++) {
+	for (;;) {
 		bool_t more;
 
 		if (!xdr_bool(x, &more))
 			break;
 		if (!more)
 			return 0;
-		if (n == ENTRIES_READ) {
-			c->cut = true;
-			return 0;
-		}
 		if (version == PMAPVERS ? !get_portmapping(c, x) : !get_registration(c, x, s))
 			break;
 	}
@@ -588,8 +579,7 @@ static int connect_to(struct call *c, const struct sockaddr *sa, socklen_t len)
 	return -error;
 }
 
-/* --- one ask ------------------------------------------------------------------------------------
- */
+/* --- one ask -------------------------------------------------------------------------------- */
 
 static void tell_failure(
     struct rpcmap_snapshot *s, const char *where, enum rpcmap_state state, int err)
@@ -703,8 +693,7 @@ static bool ask(struct rpcmap *m, struct rpcmap_snapshot *s)
 	return true;
 }
 
-/* --- the thread ---------------------------------------------------------------------------------
- */
+/* --- the thread ----------------------------------------------------------------------------- */
 
 static bool equal(const struct rpcmap_snapshot *a, const struct rpcmap_snapshot *b)
 {
@@ -764,8 +753,7 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* --- the caller's side --------------------------------------------------------------------------
- */
+/* --- the caller's side ---------------------------------------------------------------------- */
 
 static void dispose(struct rpcmap *m)
 {

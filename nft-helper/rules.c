@@ -647,7 +647,10 @@ static uint32_t key_len(enum family family)
 }
 
 /*
- * set ftp4 { type ipv4_addr . ipv4_addr . inet_proto . inet_service; flags timeout; counter }
+ * set ftpw4 { type ipv4_addr . ipv4_addr . inet_proto . inet_service; flags timeout; counter }
+ *
+ * What is for one flow counts nothing: its element goes with the first packet, and a counter, which
+ * the kernel keeps per CPU, is a quarter of the time that such an element takes to commit.
  */
 static void pinhole_set(
     struct batch *b, uint32_t id, enum ph_service svc, enum family family, bool window, bool limit)
@@ -659,8 +662,6 @@ static void pinhole_set(
 
 	if (window)
 		flags |= NFT_SET_INTERVAL | NFT_SET_CONCAT;
-	if (limit)
-		flags |= NFT_SET_EXPR;
 	rules_set_name(svc, family, window, name);
 	s = set_new(b, name, id, flags, key_type(family), key_len(family));
 	if (!s)
@@ -668,9 +669,10 @@ static void pinhole_set(
 	if (window)
 		nftnl_set_set_data(s, NFTNL_SET_DESC_CONCAT, fields, sizeof(fields));
 	set_byte_order(b, s, ORDER_MIXED);
-	set_counter(b, s);
 	if (limit)
 		set_limit(b, s);
+	else if (window || !service_rules[svc].one_flow)
+		set_counter(b, s);
 	set_end(b, s, limit ? FEATURE_ONE_SHOT : 0);
 }
 
@@ -1179,7 +1181,8 @@ static void watch_new_rule(struct batch *b, const struct plan *p, uint32_t id)
  *   ct status snat,dnat counter name "nat_seen" log group N return
  *   ct mark set ct mark & ~mask | control,ftp
  *
- * Without the counter and the log where nothing is captured: nothing is missed then.
+ * Where nothing is captured, nothing is missed without a counter and a log for translated flows; the
+ * copy of its first packet is then all that is ever seen of a flow.
  */
 static void begin_rules(struct batch *b, const struct plan *p, enum ph_service svc)
 {
@@ -1205,6 +1208,8 @@ static void begin_rules(struct batch *b, const struct plan *p, enum ph_service s
 
 	r = rule_begin(b, chain);
 	set_mark(&r, p->setup.mark_mask, control_mark(p, svc));
+	if (!captured(p, svc))
+		log_group(&r, ph_capture(p->setup.queue_base, svc, 0), HEADERS_SNAPLEN);
 	rule_end(&r);
 }
 
@@ -1288,7 +1293,10 @@ static void capture_rules(struct batch *b, const struct plan *p, enum ph_service
 
 /*
  *   meta l4proto udp goto seen
- *   tcp flags fin,rst log group N snaplen 128
+ *   tcp flags fin,rst ct direction original log group N snaplen 128 return
+ *   tcp flags rst log group N snaplen 128
+ *
+ * Both sides send a FIN in the end; one of them is enough to know.
  */
 static void admitted_rules(struct batch *b, const struct plan *p)
 {
@@ -1301,6 +1309,13 @@ static void admitted_rules(struct batch *b, const struct plan *p)
 	}
 	r = rule_begin(b, "admitted");
 	if_tcp_flags(&r, TCP_FIN | TCP_RST, NFT_CMP_NEQ, 0);
+	load_ct(&r, NFT_CT_DIRECTION);
+	compare_u8(&r, NFT_CMP_EQ, DIR_ORIGINAL);
+	log_group(&r, (uint16_t)(p->setup.queue_base + PH_GROUP_END), HEADERS_SNAPLEN);
+	rule_verdict(&r, NFT_RETURN, NULL);
+
+	r = rule_begin(b, "admitted");
+	if_tcp_flags(&r, TCP_RST, NFT_CMP_NEQ, 0);
 	log_group(&r, (uint16_t)(p->setup.queue_base + PH_GROUP_END), HEADERS_SNAPLEN);
 	rule_end(&r);
 }

@@ -915,8 +915,10 @@ int table_hits(struct table *t, const struct pinhole *p, uint64_t *packets)
 		goto out;
 	err = -ENOENT;
 	e = nftnl_set_elems_iter_next(i);
-	if (e)
-		(void)nftnl_set_elem_expr_foreach(e, find_counter, &hits);
+	if (!e)
+		goto out;
+	err = -ENODATA;
+	(void)nftnl_set_elem_expr_foreach(e, find_counter, &hits);
 	if (!hits.found)
 		goto out;
 	*packets = hits.packets;

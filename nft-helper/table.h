@@ -73,7 +73,7 @@ int table_commit(struct table *t, void (*failed)(void *arg, uint32_t id, int err
 
 /*
  * Packets that hit the element of an open pinhole, since it was opened or last renewed. -ENOENT
- * when it has none.
+ * when it has none; -ENODATA when it does not count, as what is for one flow does not.
  */
 int table_hits(struct table *t, const struct pinhole *p, uint64_t *packets);
 

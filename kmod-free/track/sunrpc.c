@@ -137,7 +137,8 @@ static void opens(struct track *t, const struct question *q, uint32_t program, u
 		.version = version,
 	};
 
-	if (port == 0) /* not registered */
+	/* Not registered; or rpcbind itself, which is being talked to. */
+	if (port == 0 || program == PROGRAM_PORTMAP)
 		return;
 	explain(text, sizeof(text), q, program, version, transport, port);
 	r.cause = cursor_of(text, strlen(text));

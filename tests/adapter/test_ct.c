@@ -51,6 +51,7 @@ static struct ct *ct_new(void)
 	int err = ct_open(&ct, MASK);
 
 	ck_assert_msg(err == 0, "ct_open: %s", strerror(-err));
+	ck_assert_int_eq(ct_report_new(ct), 0);
 	return ct;
 }
 

@@ -62,8 +62,11 @@ static void assert_lines(const char *const *line)
 {
 	char *text = output(LIST);
 
-	for (; *line; line++)
-		ck_assert_msg(strstr(text, *line) != NULL, "no \"%s\" in:\n%s", *line, text);
+	for (; *line; line++) {
+		if (!strstr(text, *line))
+			(void)fputs(text, stderr);
+		ck_assert_msg(strstr(text, *line) != NULL, "no \"%s\" in the above", *line);
+	}
 	/* What nft could not make sense of it would print so. */
 	ck_assert_ptr_null(strstr(text, "xt target"));
 	ck_assert_ptr_null(strstr(text, "@nh"));
@@ -78,7 +81,7 @@ START_TEST(nft_prints_it_well_related)
 		"\tset ftp4 {\n"
 		"\t\ttype ipv4_addr . ipv4_addr . inet_proto . inet_service\n"
 		"\t\tflags timeout\n"
-		"\t\tcounter\n",
+		"\t}\n",
 		"\tset ftpw6 {\n"
 		"\t\ttype ipv6_addr . ipv6_addr . inet_proto . inet_service\n"
 		"\t\tflags interval,timeout\n"
@@ -153,7 +156,7 @@ END_TEST
 START_TEST(nft_prints_it_well_mark)
 {
 	static const char *const lines[] = {
-		"\t\tcounter limit rate 1/week burst 1 packets\n",
+		"\t\tlimit rate 1/week burst 1 packets\n",
 		"type filter hook prerouting priority mangle; policy accept;\n"
 		"\t\tct state new iif != \"lo\" goto admit_new\n",
 		"ct mark & 0x20000000 != 0x00000000 return\n"
@@ -1036,7 +1039,7 @@ START_TEST(without_a_listener_everything_passes)
 	(void)listening(w.here, FAMILY_IPV4, HERE, 2000);
 	(void)calling(w.there, FAMILY_IPV4, THERE, 40001, HERE, 2000);
 	WAIT_UNTIL(counter("dropped") > 0);
-	ck_assert_int_ge(hits(t, PH_SVC_FTP, &flow), 1);
+	ck_assert_int_eq(hits(t, PH_SVC_FTP, &flow), 0); /* not spent */
 	table_destroy(t);
 }
 END_TEST
@@ -1082,12 +1085,12 @@ START_TEST(nfs_is_known_and_left_alone)
 	ck_assert(stands(out, PATIENCE_MS));
 	ck_assert_uint_eq(mark_of(family, L4_TCP, 2049), 0x16000000);
 
-	/* What is copied first is a connection to another service. */
+	/* Copied are the first packets of these three flows, then a connection to another service. */
 	(void)listening(w.here, family, HERE, 21);
 	ck_assert(stands(calling(w.there, family, THERE, 40000, HERE, 21), PATIENCE_MS));
 	g = next_copy(log);
 	ck_assert_uint_eq(g.number, FTP_REPLY);
-	ck_assert_uint_eq(g.n, 2);
+	ck_assert_uint_eq(g.n, 3 + 2);
 	ck_assert(!ready(queue_fd(q), POLLIN, 0));
 	table_destroy(t);
 	queue_close(q);

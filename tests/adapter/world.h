@@ -414,14 +414,14 @@ static inline struct pinhole pinhole_of(enum ph_service svc, const struct tuple 
 	return p;
 }
 
-/* Packets that hit the element for flow, or -errno. */
+/* Packets that hit the element for flow, or -errno; 0 for one that does not count. */
 static inline int64_t hits(struct table *t, enum ph_service svc, const struct tuple *flow)
 {
 	struct pinhole p = pinhole_of(svc, flow);
 	uint64_t packets = 0;
 	int err = table_hits(t, &p, &packets);
 
-	return err ? err : (int64_t)packets;
+	return err && err != -ENODATA ? err : (int64_t)packets;
 }
 
 /* For main(): false, loudly (in TAP as well), where no namespace can be made. */
