@@ -126,7 +126,8 @@ START_TEST(nft_prints_it_well_related)
 		"\t\tiif \"lo\" return\n"
 		"\t\toif \"lo\" return\n"
 		"\t\tct status snat,dnat return\n"
-		"\t\tct mark set ct mark & 0xd6ffffff | 0x16000000\n",
+		"\t\tct mark set ct mark & 0xd6ffffff | 0x16000000 log group 20564 snaplen 128 "
+		"queue-threshold 1\n",
 		"tcp . 21 : goto begin_ftp",
 		"tcp . 2049 : goto begin_nfs",
 		"udp . 2049 : goto begin_nfs",
@@ -760,7 +761,6 @@ START_TEST(mark_admits_exactly_one_flow)
 	WAIT_UNTIL(counter("dropped") > 0);
 	ck_assert(!ready(second, POLLOUT, 0));
 	ck_assert_uint_eq(counter("let_in"), 1);
-	ck_assert_int_ge(hits(t, PH_SVC_FTP, &flow), 2);
 	(void)close(accepted(listener));
 	table_destroy(t);
 }

@@ -265,8 +265,7 @@ class NfsClient:
 
     def __init__(self, lab, ns, address):
         self.lab, self.ns, self.address = lab, ns, address
-        self.home = lab.dir("nfs-client")
-        self.source = lab.file("nfs-client/source", DATA)
+        self.source = lab.file(f"{ns.name}-source", DATA)
 
     def url(self, family, name="", version=3):
         # libnfs takes an IPv6 address without brackets.

@@ -260,13 +260,13 @@ class Client:
             answer += receive(sock, mark & ~LAST, seconds)
         return answer
 
-    def getport(self, program, version, proto, via="tcp"):
-        """Asks rpcbind: version 2 over IPv4, version 3 over IPv6, as mount.nfs does."""
+    def getport(self, program, version, proto):
+        """Asks rpcbind: version 2 by TCP over IPv4; version 3 over IPv6, as mount.nfs does, and there
+        by the transport that is asked for, since rpcbind answers for that."""
         if self.family == 4:
             arguments = mapping(program, version, proto)
-            return struct.unpack("!I", self.call(111, via, PORTMAP, 2, GETPORT, arguments))[0]
-        netid = proto + "6"
-        results = self.call(111, via, PORTMAP, 3, GETADDR, rpcb(program, version, netid))
+            return struct.unpack("!I", self.call(111, "tcp", PORTMAP, 2, GETPORT, arguments))[0]
+        results = self.call(111, proto, PORTMAP, 3, GETADDR, rpcb(program, version, proto + "6"))
         (size,) = struct.unpack("!I", results[:4])
         text = results[4 : 4 + size].decode()
         high, low = text.split(".")[-2:] if text else (0, 0)

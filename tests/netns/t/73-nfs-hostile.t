@@ -484,7 +484,7 @@ def records(s):
     with s.honest("a DUMP answer in segments of 7 bytes") as x:
         xid = x.calls(4, DUMP, b"")
         answer = record(reply(xid, listing([
-            rpcb(UNLISTED + i, 1, "tcp" + s.six, uaddr(s.server, PORT + i), "superuser") for i in range(9)
+            rpcb(200000 + i, 1, "tcp" + s.six, uaddr(s.server, PORT + i), "superuser") for i in range(9)
         ] + [rpcb(MOUNTD, 3, "udp" + s.six, uaddr(s.server, PORT), "superuser")])))  # fmt: skip
         for i in range(0, len(answer), 7):
             x.server_sends(answer[i : i + 7])
@@ -573,12 +573,16 @@ def floods(s):
         s.nothing_open()
         tap.true(resident(s.daemon) - memory < 1024, "the daemon kept them in memory")
     with s.honest("DUMP of 100 000 ports for one program: it has one port, not more") as x:
-        memory = resident(s.daemon)
-        entries = (mapping(MOUNTD, 3, "tcp", 1024 + i % 64000) for i in range(100000))
-        x.ask(2, DUMP2, b"", listing(entries))
+        before = resident(s.daemon)
+        entries = listing(mapping(MOUNTD, 3, "tcp", 1024 + i % 64000) for i in range(100000))
+        x.ask(2, DUMP2, b"", entries)
         tap.true(len(s.mappings()) <= 1, f"{len(s.mappings())} are open")
         tap.equal(s.in_kernel(), nfs.kernel_keys(s.mappings()), "in the kernel")
-        tap.true(resident(s.daemon) - memory < 4096, "the daemon kept them in memory")
+        memory = resident(s.daemon)
+        x.ask(2, DUMP2, b"", entries)
+        # Buffers of the size of one burst may stay; what comes again and again may not add to them.
+        tap.true(resident(s.daemon) - memory < 1024, "the daemon kept them in memory")
+        tap.true(resident(s.daemon) - before < 16384, f"{resident(s.daemon) - before} KiB more")
     with s.honest("DUMP of 100 000 versions, each with a port: not more than the limit") as x:
         memory = resident(s.daemon)
         entries = (mapping(MOUNTD, i, "udp", 1024 + i % 64000) for i in range(100000))
