@@ -145,14 +145,20 @@ size_t cursor_blanks(struct cursor *c)
 }
 
 /*
- * One byte as it is printed; returns how many characters that takes. The backslash is escaped too:
- * a peer that sends the four characters \x0a must not look like one that sent a line feed.
+ * Printed as it is. The backslash is not: a peer that sends the four characters \x0a must not look
+ * like one that sent a line feed.
  */
+static bool is_plain(uint8_t byte)
+{
+	return byte >= ' ' && byte <= '~' && byte != '\\';
+}
+
+/* One byte as it is printed; returns how many characters that takes. */
 static size_t escape_byte(uint8_t byte, char text[4])
 {
 	static const char digits[] = "0123456789abcdef";
 
-	if (byte >= ' ' && byte <= '~' && byte != '\\') {
+	if (is_plain(byte)) {
 		text[0] = (char)byte;
 		return 1;
 	}
@@ -172,7 +178,16 @@ void cursor_escape(const struct cursor *c, char *out, size_t cap)
 
 	for (size_t i = 0; i < c->left; i++) {
 		char text[4];
-		size_t n = escape_byte(c->at[i], text);
+		size_t n;
+
+		/* Nearly every byte of a real dialogue, as long as dots would still fit behind it.
+		 */
+		if (is_plain(c->at[i]) && len + 4 <= room) {
+			out[len++] = (char)c->at[i];
+			whole = len;
+			continue;
+		}
+		n = escape_byte(c->at[i], text);
 
 		if (n > room - len) {
 			size_t n_dots = room < 3 ? room : 3; /* whole is 0 then */

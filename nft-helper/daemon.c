@@ -376,7 +376,7 @@ static int read_conntrack(struct daemon *d)
  * What is in one socket may explain what is in another: a flow's conntrack event comes before the
  * copy of its FIN, and the copy of a SYN before the held packets of that session. So the sockets
  * are read from the youngest message to the oldest, and then processed the other way round. Without
- * copies, held packets wait for conntrack only where its events are what binds flows.
+ * copies, held packets do not wait for conntrack.
  */
 static int read_told(struct daemon *d, bool conntrack)
 {
@@ -468,7 +468,7 @@ static int on_queue(sd_event_source *s, int fd, uint32_t revents, void *arg)
 		held = queue_receive(d->queue);
 		if (held < 0)
 			return fail(d, "cannot read held packets (nfnetlink_queue)", held);
-		err = read_told(d, table_admit(d->table) == ADMIT_MARK);
+		err = read_told(d, false);
 		if (err < 0)
 			return err;
 		queue_show(d->queue, on_held, d);
@@ -481,6 +481,12 @@ static int on_queue(sd_event_source *s, int fd, uint32_t revents, void *arg)
 		if (d->n_admits)
 			settle_admits(d, error);
 	} while (held == QUEUE_BURST);
+	/* With `mark` its events are what binds a flow; by the next announcement they have come. */
+	if (table_admit(d->table) == ADMIT_MARK) {
+		err = read_conntrack(d);
+		if (err < 0)
+			return fail(d, "cannot follow conntrack (nf_conntrack_netlink)", err);
+	}
 	rest(d);
 	schedule(d);
 	return 0;

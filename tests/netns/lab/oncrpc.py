@@ -266,7 +266,9 @@ class Client:
         if self.family == 4:
             arguments = mapping(program, version, proto)
             return struct.unpack("!I", self.call(111, "tcp", PORTMAP, 2, GETPORT, arguments))[0]
-        results = self.call(111, proto, PORTMAP, 3, GETADDR, rpcb(program, version, proto + "6"))
+        # Among several addresses of its own, rpcbind answers with the one that the question names.
+        arguments = rpcb(program, version, proto + "6", uaddr(self.server, 111))
+        results = self.call(111, proto, PORTMAP, 3, GETADDR, arguments)
         (size,) = struct.unpack("!I", results[:4])
         text = results[4 : 4 + size].decode()
         high, low = text.split(".")[-2:] if text else (0, 0)

@@ -129,6 +129,17 @@ class Scene:
     def service(self, port=0):
         return Service(self.net.server, self.family, self.server_address, port)
 
+    @contextlib.contextmanager
+    def joined(self, service, source=None):
+        """A connection to one of our services, and its other end; both are closed at the end."""
+        client = Client(self.net.client, self.family, source or self.client_address, self.server_address)
+        with client.connect(service.port) as flow, service.stream.accept()[0] as far:
+            yield flow, far
+
+    def works(self, service):
+        with self.joined(service) as (flow, far):
+            passes(flow, far)
+
     def register(self, program, service, version=3, proto="tcp"):
         return Registration(self.rpcbind, program, version, proto, service.port, self.family)
 
@@ -196,12 +207,12 @@ def ganesha_moves(s):
 
 
 def moves(s):
-    with s.service() as first, s.service() as second, s.service(nfs.NFS_PORT):
+    with s.service() as first, s.service() as second, s.service(nfs.NFS_PORT) as nfsd:
         mountd = s.register(MOUNTD, first)
         with s.case("mountd moved: its flow is reset, new ones to the old port are refused, no silence"):
-            with s.client.connect(nfs.NFS_PORT) as live:
+            with s.joined(nfsd) as (live, live_far):
                 tap.equal(s.client.getport(MOUNTD, 3, "tcp"), first.port)
-                with s.client.connect(first.port) as flow, first.stream.accept()[0] as far:
+                with s.joined(first) as (flow, far):
                     passes(flow, far)
                     mountd.move(second.port)
                     passes(flow, far)
@@ -209,26 +220,24 @@ def moves(s):
                     tap.equal(s.ports(MOUNTD), {second.port})
                     is_reset(flow)
                     s.refused(first.port)
-                with s.client.connect(second.port) as flow, second.stream.accept()[0] as far:
-                    passes(flow, far)
-                live.sendall(b"nfs")  # its connection to 2049 has not suffered
+                s.works(second)
+                passes(live, live_far)
                 s.blocked(first.port, source=OTHER[s.family])
         with s.case("moved back: the old port works again at once"):
-            with s.client.connect(nfs.NFS_PORT):
+            with s.joined(nfsd):
                 mountd.move(first.port)
                 tap.equal(s.client.getport(MOUNTD, 3, "tcp"), first.port)
-                with s.client.connect(first.port) as flow, first.stream.accept()[0] as far:
-                    passes(flow, far)
+                s.works(first)
                 s.refused(second.port)
         mountd.unset()
-        moved_datagrams(s, first, second)
+        moved_datagrams(s, first, second, nfsd)
 
 
-def moved_datagrams(s, first, second):
+def moved_datagrams(s, first, second, nfsd):
     status = s.register(STATUS, first, 1, "udp")
     with s.case("a program moved that is called by datagrams: the old port is shut, even to its old flow"):
         with (
-            s.client.connect(nfs.NFS_PORT),
+            s.joined(nfsd),
             oncrpc.datagrams(s.net.client, s.family, s.client_address) as sock,
         ):
             tap.equal(s.client.getport(STATUS, 1, "udp"), first.port)
@@ -251,7 +260,7 @@ def moved_datagrams(s, first, second):
 
 def rests(s):
     """linger = 1, mapping-ttl = 3"""
-    with s.service() as mountd, s.service(nfs.NFS_PORT):
+    with s.service() as mountd, s.service(nfs.NFS_PORT) as nfsd:
         registered = s.register(MOUNTD, mountd)
         with s.case("no connection is left: open for `linger`, then dormant, out of the kernel, shut"):
             began = time.monotonic()
@@ -263,50 +272,48 @@ def rests(s):
             tap.equal(s.daemon.in_kernel(), set())
             s.blocked(mountd.port)
         with s.case("a connection to 2049 re-arms it; it stays while that lasts, beyond `linger`"):
-            with s.client.connect(nfs.NFS_PORT):
+            with s.joined(nfsd):
                 s.wait_ports(MOUNTD, {mountd.port})
-                s.client.connect(mountd.port).close()
+                s.works(mountd)
                 poll.stays(
                     lambda: s.ports(MOUNTD) == {mountd.port}, "the re-armed mapping", LINGER + 0.8
                 )
-                s.client.connect(mountd.port).close()
+                s.works(mountd)
             s.wait_ports(MOUNTD, {mountd.port}, state="dormant")
             s.blocked(mountd.port)
         with s.case("a connection of somebody else re-arms nothing"):
-            with nfs.start_from(
-                s.net.client, s.family, OTHER[s.family], s.server_address, nfs.NFS_PORT
-            ) as other:
-                tap.true(connected(other, 3), "it failed")
+            with s.joined(nfsd, OTHER[s.family]):
                 poll.until(lambda: len(s.daemon.sessions()) == 1, "its session")
                 tap.equal(s.ports(MOUNTD, state="dormant"), {mountd.port})
                 tap.equal(s.daemon.in_kernel(), set())
         with s.case("after `mapping-ttl` it is forgotten; 2049 re-arms nothing, a question does"):
             s.wait_ports(MOUNTD, set(), state="dormant", seconds=TTL + 3)
             tap.equal(s.daemon.pinholes(), [])
-            with s.client.connect(nfs.NFS_PORT):
+            with s.joined(nfsd):
                 poll.until(s.daemon.sessions, "the session")
                 tap.equal(s.daemon.mappings(), set())
                 s.blocked(mountd.port)
                 s.client.getport(MOUNTD, 3, "tcp")
-                s.client.connect(mountd.port).close()
+                s.works(mountd)
         with s.case("a flow that it let in keeps it open, too"):
             s.client.getport(MOUNTD, 3, "tcp")
-            with s.client.connect(mountd.port):
+            with s.joined(mountd) as (flow, far):
                 poll.until(lambda: not s.daemon.sessions(), "every other connection to end")
                 poll.stays(lambda: s.ports(MOUNTD) == {mountd.port}, "open", LINGER + 0.8)
+                passes(flow, far)
             s.wait_ports(MOUNTD, {mountd.port}, state="dormant")
         registered.unset()
 
 
 def renewal(s):
-    with s.pinholed(timeout=2) as daemon, s.service() as mountd, s.service(nfs.NFS_PORT):
+    with s.pinholed(timeout=2) as daemon, s.service() as mountd, s.service(nfs.NFS_PORT) as nfsd:
         registered = s.register(MOUNTD, mountd)
-        with s.client.connect(nfs.NFS_PORT):
+        with s.joined(nfsd):
             s.client.getport(MOUNTD, 3, "tcp")
             key = nfs.kernel_keys({s.mapping(MOUNTD, "tcp", mountd.port)})
             with s.case("the kernel's timeout is renewed while the client is at work"):
                 poll.stays(lambda: key <= daemon.in_kernel(), "in the kernel", 4.5)
-                s.client.connect(mountd.port).close()
+                s.works(mountd)
             with s.case("a daemon that hangs leaves nothing open: the kernel's timeout ends it"):
                 daemon.process.signal(signal.SIGSTOP)
                 poll.until(lambda: not daemon.in_kernel(), "the element to be removed", 15)
@@ -314,7 +321,7 @@ def renewal(s):
             with s.case("when it wakes up, what is listed as open is open"):
                 daemon.process.signal(signal.SIGCONT)
                 poll.until(lambda: key <= daemon.in_kernel(), "the element to be back", 10)
-                s.client.connect(mountd.port).close()
+                s.works(mountd)
         registered.unset()
 
 
@@ -335,48 +342,45 @@ def saved(daemon, port):
 
 
 def comes_and_goes(s):
-    with s.service() as mountd, s.service(nfs.NFS_PORT):
+    with s.service() as mountd, s.service(nfs.NFS_PORT) as nfsd, s.pinholed() as daemon:
         registered = s.register(MOUNTD, mountd)
-        with s.pinholed() as daemon:
-            for word, end in (("killed", daemon.kill), ("stopped", daemon.stop)):
-                with s.case(f"{word}: shut while it is away, rpcbind passes; open again for a live client"):
-                    with s.client.connect(nfs.NFS_PORT) as live:
-                        s.client.getport(MOUNTD, 3, "tcp")
-                        with s.client.connect(mountd.port) as flow, mountd.stream.accept()[0] as far:
-                            saved(daemon, mountd.port)
-                            end()
-                            poll.until(lambda: daemon.table() is None, "its table to be gone")
-                            s.blocked(mountd.port)
-                            tap.equal(s.client.getport(MOUNTD, 3, "tcp"), mountd.port)
-                            passes(flow, far)
-                            daemon.start()
-                            s.wait_ports(MOUNTD, {mountd.port})
-                            s.client.connect(mountd.port).close()
-                            passes(flow, far)
-                            live.sendall(b"nfs")
-                    with mountd.stream.accept()[0]:
-                        pass
-            with s.case("killed: the client asks again, and gets what it asks for"):
-                with s.client.connect(nfs.NFS_PORT):
+        for word, end in (("killed", daemon.kill), ("stopped", daemon.stop)):
+            with s.case(f"{word}: shut while it is away, rpcbind passes; open again for a live client"):
+                with s.joined(nfsd) as (live, live_far):
                     s.client.getport(MOUNTD, 3, "tcp")
-                    daemon.kill()
-                    daemon.start()
-                    tap.equal(s.client.getport(MOUNTD, 3, "tcp"), mountd.port)
-                    tap.equal(s.ports(MOUNTD), {mountd.port})
-                    s.client.connect(mountd.port).close()
-            with s.case("the client went away meanwhile: nothing is open after the start"):
-                with s.client.connect(nfs.NFS_PORT):
-                    s.client.getport(MOUNTD, 3, "tcp")
-                    daemon.stop()
-                s.net.forget_flows()
+                    with s.joined(mountd) as (flow, far):
+                        saved(daemon, mountd.port)
+                        end()
+                        poll.until(lambda: daemon.table() is None, "its table to be gone")
+                        s.blocked(mountd.port)
+                        tap.equal(s.client.getport(MOUNTD, 3, "tcp"), mountd.port)
+                        passes(flow, far)
+                        daemon.start()
+                        s.wait_ports(MOUNTD, {mountd.port})
+                        s.works(mountd)
+                        passes(flow, far)
+                    passes(live, live_far)
+        with s.case("killed: the client asks again, and gets what it asks for"):
+            with s.joined(nfsd):
+                s.client.getport(MOUNTD, 3, "tcp")
+                daemon.kill()
                 daemon.start()
-                tap.equal(daemon.mappings(), set())
-                tap.equal(daemon.in_kernel(), set())
-                s.blocked(mountd.port)
-            with s.case("and it is re-armed when that client is back"):
-                with s.client.connect(nfs.NFS_PORT):
-                    s.wait_ports(MOUNTD, {mountd.port})
-                    s.client.connect(mountd.port).close()
+                tap.equal(s.client.getport(MOUNTD, 3, "tcp"), mountd.port)
+                tap.equal(s.ports(MOUNTD), {mountd.port})
+                s.works(mountd)
+        with s.case("the client went away meanwhile: nothing is open after the start"):
+            with s.joined(nfsd):
+                s.client.getport(MOUNTD, 3, "tcp")
+                daemon.stop()
+            s.net.forget_flows()
+            daemon.start()
+            tap.equal(daemon.mappings(), set())
+            tap.equal(daemon.in_kernel(), set())
+            s.blocked(mountd.port)
+        with s.case("and it is re-armed when that client is back"):
+            with s.joined(nfsd):
+                s.wait_ports(MOUNTD, {mountd.port})
+                s.works(mountd)
         registered.unset()
 
 
@@ -447,13 +451,15 @@ def policy(s):
                 for part in ("mountd", str(mountd.port), s.client_address, s.server_address):
                     tap.contains(why, part)
             with s.case("an operator's close takes the mapping and the flows that use it"):
-                with s.client.connect(mountd.port) as flow:
+                with s.joined(mountd) as (flow, far):
                     poll.until(lambda: daemon.pinholes("bound"), "it to be in use")
                     daemon.ctl("close", pinhole["id"])
                     daemon.nothing_left()
-                    flow.settimeout(0.2)
-                    flow.sendall(b"x")
                     s.blocked(mountd.port)
+                    before = s.net.dropped(s.place)
+                    with contextlib.suppress(PermissionError):
+                        flow.sendall(b"x")
+                    poll.until(lambda: s.net.dropped(s.place) > before, "its flow to be dropped")
         for r in all_of_them:
             r.unset()
 
@@ -463,61 +469,60 @@ def policy(s):
 
 def discovery(s):
     with contextlib.ExitStack() as stack:
-        services = [stack.enter_context(s.service()) for _ in range(6)]
-        first, second, third, lockd, status, other = services
+        first, second, third, lockd, other = [stack.enter_context(s.service()) for _ in range(5)]
+        nfsd = stack.enter_context(s.service(nfs.NFS_PORT))
         mountd = s.register(MOUNTD, first)
         unlisted = s.register(UNLISTED, other, 1)
-        with s.client.connect(nfs.NFS_PORT) as live, s.pinholed(local_rpcbind=True) as daemon:
-            with s.case("a client that was mounted before the daemon started gets what it needs"):
-                s.wait_ports(MOUNTD, {first.port}, seconds=WATCHED)
-                tap.equal(daemon.mappings(), {s.mapping(MOUNTD, "tcp", first.port)})
-                tap.equal(s.ports(MOUNTD), {first.port})
-                flow = stack.enter_context(s.client.connect(first.port))
-                far = stack.enter_context(first.stream.accept()[0])
-                passes(flow, far)
-                s.blocked(first.port, source=OTHER[s.family])
-            with s.case("mountd moves: the new port opens for the live client without its asking"):
-                mountd.move(second.port)
-                s.wait_ports(MOUNTD, {second.port}, seconds=WATCHED)
-                s.client.connect(second.port).close()
-            with s.case("and the old one closes, with a reset for who uses it"):
-                tap.equal(s.ports(MOUNTD), {second.port})
-                is_reset(flow)
-                s.refused(first.port)
-            with s.case("a program that comes is opened, if it is listed and its port may be"):
-                lock = s.register(NLOCKMGR, lockd, 4, "udp")
-                stat = Registration(s.rpcbind, STATUS, 1, "tcp", 22, s.family)
-                s.wait_ports(NLOCKMGR, {lockd.port}, proto="udp", seconds=WATCHED)
-                tap.equal(
-                    daemon.mappings(),
-                    {s.mapping(MOUNTD, "tcp", second.port), s.mapping(NLOCKMGR, "udp", lockd.port)},
-                )
-                stat.unset()
-            with s.case("`pinholectl rpc` shows what is registered, and what of it is allowed"):
-                known = {
-                    (p["program"], p["proto"], p["port"]): p["allowed"] for p in rpc(daemon)
-                    if p["family"] == s.family
-                }  # fmt: skip
-                tap.equal(known.get((MOUNTD, "tcp", second.port)), True, "mountd")
-                tap.equal(known.get((UNLISTED, "tcp", other.port)), False, "ypbind")
-                for part in ("mountd", str(second.port), "nlockmgr", str(lockd.port)):
-                    tap.contains(daemon.ctl("rpc"), part)
-            with s.case("a program that goes is closed"):
-                lock.unset()
-                s.wait_ports(NLOCKMGR, set(), proto="udp", seconds=WATCHED)
-                s.blocked(lockd.port, proto="udp")
-            away(s, daemon, second, "is stopped", s.rpcbind.stop, s.rpcbind.start)
-            away(s, daemon, second, "hangs", lambda: s.rpcbind.process.signal(signal.SIGSTOP),
-                 lambda: s.rpcbind.process.signal(signal.SIGCONT))  # fmt: skip
-            with s.case("the client rests, mountd moves, the client is back: open at once, unasked"):
-                live.close()
-                s.wait_ports(MOUNTD, {second.port}, state="dormant")
-                mountd.move(third.port)
-                with s.client.connect(nfs.NFS_PORT):
-                    s.wait_ports(MOUNTD, {third.port}, seconds=WATCHED)
-                    s.client.connect(third.port).close()
-                    tap.equal(s.ports(MOUNTD, state="dormant"), set())
-                    s.blocked(second.port)
+        mount = stack.enter_context(contextlib.ExitStack())
+        mount.enter_context(s.joined(nfsd))
+        daemon = stack.enter_context(s.pinholed(local_rpcbind=True))
+        with s.case("a client that was mounted before the daemon started gets what it needs, nobody else"):
+            s.wait_ports(MOUNTD, {first.port}, seconds=WATCHED)
+            tap.equal(daemon.mappings(), {s.mapping(MOUNTD, "tcp", first.port)})
+            tap.equal(s.ports(MOUNTD), {first.port})
+            flow, far = stack.enter_context(s.joined(first))
+            passes(flow, far)
+            s.blocked(first.port, source=OTHER[s.family])
+        with s.case("mountd moves: the new port opens for the live client without its asking"):
+            mountd.move(second.port)
+            s.wait_ports(MOUNTD, {second.port}, seconds=WATCHED)
+            s.works(second)
+        with s.case("and the old one closes, with a reset for who uses it"):
+            tap.equal(s.ports(MOUNTD), {second.port})
+            is_reset(flow)
+            s.refused(first.port)
+        with s.case("a program that comes is opened, if it is listed and its port may be"):
+            lock = s.register(NLOCKMGR, lockd, 4, "udp")
+            never = Registration(s.rpcbind, STATUS, 1, "tcp", 22, s.family)
+            s.wait_ports(NLOCKMGR, {lockd.port}, proto="udp", seconds=WATCHED)
+            wanted = {s.mapping(MOUNTD, "tcp", second.port), s.mapping(NLOCKMGR, "udp", lockd.port)}
+            tap.equal({m for m in daemon.mappings() if m[4] != nfs.PORTMAP}, wanted)
+            never.unset()
+        with s.case("`pinholectl rpc` shows what is registered, and what of it is allowed"):
+            known = {
+                (p["program"], p["proto"], p["port"]): p["allowed"] for p in rpc(daemon)
+                if p["family"] == s.family
+            }  # fmt: skip
+            tap.equal(known.get((MOUNTD, "tcp", second.port)), True, "mountd")
+            tap.equal(known.get((UNLISTED, "tcp", other.port)), False, "ypbind")
+            for part in ("mountd", str(second.port), "nlockmgr", str(lockd.port)):
+                tap.contains(daemon.ctl("rpc"), part)
+        with s.case("a program that goes is closed"):
+            lock.unset()
+            s.wait_ports(NLOCKMGR, set(), proto="udp", seconds=WATCHED)
+            s.blocked(lockd.port, proto="udp")
+        away(s, daemon, second, "is stopped", s.rpcbind.stop, s.rpcbind.start)
+        away(s, daemon, second, "hangs", lambda: s.rpcbind.process.signal(signal.SIGSTOP),
+             lambda: s.rpcbind.process.signal(signal.SIGCONT))  # fmt: skip
+        with s.case("the client rests, mountd moves, the client is back: open, unasked"):
+            mount.close()
+            s.wait_ports(MOUNTD, {second.port}, state="dormant")
+            mountd.move(third.port)
+            with s.joined(nfsd):
+                s.wait_ports(MOUNTD, {third.port}, seconds=WATCHED)
+                s.works(third)
+                tap.equal(s.ports(MOUNTD, state="dormant"), set())
+                s.refused(second.port)
         mountd.unset()
         unlisted.unset()
 
@@ -529,7 +534,7 @@ def rpc(daemon):
 def away(s, daemon, mountd, word, go, come):
     with s.case(f"rpcbind {word}: what is open stays open, and the daemon answers"):
         go()
-        with s.client.connect(mountd.port) as flow, mountd.stream.accept()[0] as far:
+        with s.joined(mountd) as (flow, far):
             poll.stays(lambda: s.ports(MOUNTD) == {mountd.port}, "mountd's mapping", 3.5)
             passes(flow, far)
         began = time.monotonic()
