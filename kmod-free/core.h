@@ -15,7 +15,8 @@
 
 /* What runs on this host itself, as its rpcbind says. */
 struct local {
-	bool known; /* complete: EV_LOCAL_END has come */
+	bool known; /* EV_LOCAL_END has come */
+	bool cut;   /* there are more programs: absence proves nothing */
 	unsigned int n_addresses, n_programs;
 	struct addr address[LOCAL_ADDRESSES];
 	struct local_program program[LOCAL_PROGRAMS];
@@ -82,11 +83,20 @@ void report_open(struct engine *e, struct pinhole *p, enum reason why);
  */
 void close_pinhole(struct engine *e, struct pinhole *p, enum reason why);
 
+/* The pinhole for this very port, in whatever state; a port window around it does not count. */
+struct pinhole *at_port(const struct engine *e, const struct tuple *flow);
+
 /* The pinhole that flow's first packet may use now, or NULL. */
 struct pinhole *usable(const struct engine *e, const struct tuple *flow);
 
-/* Lets a first packet in, or refuses it. */
-void admit(struct engine *e, const struct tuple *flow);
+/*
+ * The pinhole that let this flow in, when conntrack shows one with our mark; or NULL. A `many` one
+ * may have fallen asleep in the same moment, or be waiting for a restart to be over.
+ */
+struct pinhole *let_in_by(const struct engine *e, const struct tuple *flow);
+
+/* Lets a first packet in by p, or refuses it when p is NULL. */
+void admit(struct engine *e, struct pinhole *p, const struct tuple *flow);
 
 /* All pinholes of a session that ends: unused ones close, a transfer under way may finish. */
 void close_owned(struct engine *e, struct owner *o, enum reason why);
@@ -115,6 +125,9 @@ struct pair *pair_of_pinhole(const struct engine *e, const struct pinhole *p);
 void pair_flow_began(struct engine *e, struct pair *pair);
 void pair_flow_ended(struct engine *e, struct pair *pair);
 
+/* A TCP flow is about to end that conntrack will keep for a while. pair may be NULL. */
+void pair_flow_finished(struct pair *pair, const struct tuple *flow);
+
 /*
  * A flow of the hosts of this mapping that conntrack knows, to be the master of the next: a live
  * one, or the last that was. *master stays as it is when there is none.
@@ -132,13 +145,22 @@ uint32_t mapping_request(struct engine *e, struct session *s, const struct reque
 void mapping_sleep(struct engine *e, struct pinhole *p);
 void mapping_wake(struct engine *e, struct pinhole *p);
 
-/* Pairs whose linger is over, or that are to be compared with what runs here. */
-void pairs_tick(struct engine *e);
+/* Pairs whose linger is over. */
+void pairs_linger(struct engine *e);
 
-/* Mappings to this host are to be compared with what its rpcbind says: those of one pair, or all.
+/* Mappings to this host are to be compared with what its rpcbind says; later, by pairs_compare().
  */
-void pair_compare(struct engine *e, struct pair *pair);
+void pairs_to_compare(struct engine *e);
+
+/* Compares as many as the decision has room for. What is due to close has been closed before. */
 void pairs_compare(struct engine *e);
+
+/* --- request.c ----------------------------------------------------------------------------------
+ */
+
+/* What policy says to this request of a session with `peer` at the other end. */
+enum reason judge(
+    const struct engine *e, enum ph_service svc, const struct request *r, const struct addr *peer);
 
 /* --- engine.c -----------------------------------------------------------------------------------
  */

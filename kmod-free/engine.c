@@ -35,7 +35,6 @@ static bool join_pair(struct engine *e, struct session *s)
 		return false;
 	DL_APPEND(s->pair->flows, s);
 	pair_flow_began(e, s->pair);
-	pair_compare(e, s->pair);
 	return true;
 }
 
@@ -46,7 +45,6 @@ static void leave_pair(struct engine *e, struct session *s)
 	if (!pair)
 		return;
 	DL_DELETE(pair->flows, s);
-	pair->last = s->tuple;
 	s->pair = NULL;
 	pair_flow_ended(e, pair);
 }
@@ -95,7 +93,8 @@ static struct session *inherit(struct engine *e, const struct tuple *original, e
 
 static void session_end(struct engine *e, struct session *s, enum reason why)
 {
-	struct pinhole *p = pinhole_bound(&e->pinholes, &s->tuple);
+	const struct tuple flow = s->tuple;
+	struct pinhole *p;
 
 	emit_session(e, OP_SESSION_END, why, s);
 	close_owned(e, &s->owner, why);
@@ -103,6 +102,7 @@ static void session_end(struct engine *e, struct session *s, enum reason why)
 	leave_pair(e, s);
 	session_free(&e->sessions, s);
 	/* A control flow that a mapping let in is one of its flows as well. */
+	p = pinhole_bound(&e->pinholes, &flow);
 	if (p && p->todo != TODO_CLOSE)
 		close_pinhole(e, p, REASON_FLOW_ENDED);
 }
@@ -175,6 +175,13 @@ static void tcp_payload(struct engine *e, struct session *s, enum dir dir, const
 /* --- events ------------------------------------------------------------------------------------
  */
 
+static bool looked_into(enum ph_service svc)
+{
+	const struct tracker *tracker = tracker_of(svc);
+
+	return !tracker || tracker->bytes;
+}
+
 static void on_control(
     struct engine *e, const struct event *ev, const struct packet *pkt, bool full)
 {
@@ -189,10 +196,10 @@ static void on_control(
 		return;
 	if (!s) {
 		/*
-		 * Never in mid-stream. Besides, a FIN is not held and may overtake what is: the
-		 * last words of a session that has ended are no new one.
+		 * Never in mid-stream where bytes are looked into. Besides, a FIN is not held and
+		 * may overtake what is: the last words of a session that has ended are no new one.
 		 */
-		if (tcp ? !opens : ev->dir == DIR_REPLY)
+		if (tcp ? !opens && looked_into(ev->service) : ev->dir == DIR_REPLY)
 			return;
 		s = session_begin(e, &original, ev->service, false);
 		if (!s)
@@ -212,8 +219,10 @@ static void on_control(
 		tcp_payload(e, s, ev->dir, pkt);
 	if (pkt->tcp_flags & TCP_FIN)
 		s->finished |= (uint8_t)(1u << ev->dir);
-	if ((pkt->tcp_flags & TCP_RST) || s->finished == 3)
+	if ((pkt->tcp_flags & TCP_RST) || s->finished == 3) {
+		pair_flow_finished(s->pair, &s->tuple);
 		session_end(e, s, REASON_SESSION_ENDED);
+	}
 }
 
 static void on_packet(struct engine *e, const struct event *ev)
@@ -235,25 +244,33 @@ static void on_packet(struct engine *e, const struct event *ev)
 	case EV_FIRST:
 		e->stats.firsts++;
 		if (!pinhole_bound(&e->pinholes, &pkt.tuple)) /* else a retransmission */
-			admit(e, &pkt.tuple);
+			admit(e, usable(e, &pkt.tuple), &pkt.tuple);
 		break;
 	default: /* EV_END */
 		p = pinhole_bound(&e->pinholes, &pkt.tuple);
-		if (p && p->todo != TODO_CLOSE)
+		if (p && p->todo != TODO_CLOSE) {
+			pair_flow_finished(pair_of_pinhole(e, p), &p->flow);
 			close_pinhole(e, p, REASON_FLOW_ENDED);
+		}
 		break;
 	}
 }
 
 /* A flow that the kernel has let in. If its pinhole has closed in this moment, that is no refusal.
  */
+static void on_let_in(struct engine *e, const struct event *ev)
+{
+	struct pinhole *p = let_in_by(e, &ev->tuple);
+
+	if ((ev->mark_field & PH_MARK_F_PINHOLE) && p && !pinhole_bound(&e->pinholes, &ev->tuple))
+		admit(e, p, &ev->tuple);
+}
+
 static void on_ct_new(struct engine *e, const struct event *ev)
 {
 	enum ph_service svc = (enum ph_service)(ev->mark_field & PH_MARK_F_SERVICE);
 
-	if ((ev->mark_field & PH_MARK_F_PINHOLE) && !pinhole_bound(&e->pinholes, &ev->tuple) &&
-	    usable(e, &ev->tuple))
-		admit(e, &ev->tuple);
+	on_let_in(e, ev);
 	/* Flows that are not looked into begin with this event, all others with their first packet.
 	 */
 	if (ev->mark_field == (PH_MARK_F_CONTROL | svc) && tracker_of(svc) &&
@@ -290,12 +307,20 @@ static void on_ct_alive(struct engine *e, const struct event *ev)
 
 	if (p)
 		p->proven = true;
-	else if ((ev->mark_field & PH_MARK_F_PINHOLE) && usable(e, &ev->tuple))
-		admit(e, &ev->tuple);
+	else
+		on_let_in(e, ev);
 	if (s)
 		s->proven = true;
 	else if (ev->mark_field & PH_MARK_F_CONTROL)
 		(void)inherit(e, &ev->tuple, (enum ph_service)(ev->mark_field & PH_MARK_F_SERVICE));
+}
+
+/* A pinhole that waits for its session, or its hosts, to be proven alive. */
+static bool may_wake(const struct engine *e, const struct pinhole *p)
+{
+	if (p->state != PINHOLE_DORMANT || p->todo != TODO_NONE)
+		return false;
+	return !p->program || pair_lives(pair_of_pinhole(e, p));
 }
 
 /*
@@ -317,7 +342,7 @@ static void on_resynced(struct engine *e)
 		next_p = p->by_id.next;
 		if (!p->proven && p->todo != TODO_CLOSE)
 			close_pinhole(e, p, REASON_FLOW_ENDED);
-		else if (p->state == PINHOLE_DORMANT && p->todo == TODO_NONE && !p->program)
+		else if (may_wake(e, p))
 			postpone(e, p, TODO_WAKE);
 	}
 }
@@ -347,7 +372,8 @@ static void on_local(struct engine *e, const struct event *ev)
 		break;
 	default: /* EV_LOCAL_END */
 		l->known = true;
-		pairs_compare(e);
+		l->cut = ev->id;
+		pairs_to_compare(e);
 		break;
 	}
 }
@@ -386,9 +412,10 @@ static void on_tick(struct engine *e)
 {
 	struct deadline *d;
 
-	pairs_tick(e);
+	pairs_linger(e);
 	while (ops_left(e, 1) && (d = deadline_due(&e->pinholes.expiries, e->now)))
 		do_due(e, (struct pinhole *)(void *)((char *)d - offsetof(struct pinhole, expiry)));
+	pairs_compare(e);
 }
 
 void engine_input(struct engine *e, const struct event *ev, struct decision *out)
@@ -593,22 +620,36 @@ static bool origin_of_restored(struct engine *e, const struct restored_pinhole *
 	return pair && o->client;
 }
 
+/* Nothing came of it: what was made for it goes, unless there is other use for it. */
+static void forget_origin(
+    struct engine *e, const struct restored_pinhole *r, const struct origin *o)
+{
+	struct pair *pair = pair_of(&e->pairs, &r->flow.src, &r->flow.dst);
+
+	if (pair)
+		pair_put(&e->pairs, pair);
+	if (o->client)
+		client_put(&e->sessions, o->client);
+}
+
 bool engine_restore_pinhole(struct engine *e, uint64_t now, const struct restored_pinhole *r)
 {
 	bool bound = r->flow.sport != 0;
-	struct pinhole *p;
-	struct origin o;
+	struct origin o = { .owner = NULL };
+	struct pinhole *p = NULL;
 	enum reason why;
 
 	e->now = now;
 	e->frame = 0;
-	if (pinhole_expecting(&e->pinholes, &r->flow) || pinhole_bound(&e->pinholes, &r->flow) ||
-	    !origin_of_restored(e, r, &o))
+	if (at_port(e, &r->flow) || pinhole_bound(&e->pinholes, &r->flow))
 		return false;
-	p = open_pinhole(
-	    e, &o, &r->flow, r->dport_hi, bound ? PINHOLE_BOUND : PINHOLE_DORMANT, &why);
-	if (!p)
+	if (origin_of_restored(e, r, &o))
+		p = open_pinhole(
+		    e, &o, &r->flow, r->dport_hi, bound ? PINHOLE_BOUND : PINHOLE_DORMANT, &why);
+	if (!p) {
+		forget_origin(e, r, &o);
 		return false;
+	}
 	p->many = r->many;
 	p->portmap = r->portmap;
 	p->program = r->program;

@@ -28,7 +28,7 @@ enum event_kind {
 	EV_LOCAL_ADDRESS, /* one of its addresses: tuple.dst */
 	EV_LOCAL_PROGRAM, /* one of its RPC programs: program, version, tuple.dport, .l4proto,
 			   * .dst.family */
-	EV_LOCAL_END,     /* that was all */
+	EV_LOCAL_END,     /* that was all; id 1: all that was to be had, there are more */
 	EV_CLOSE,         /* close pinhole `id` for `reason` (operator, commit failed) */
 	EV_TICK,          /* time has passed */
 };
@@ -137,9 +137,9 @@ enum match engine_match(
     const struct engine *e, const struct tuple *t, enum ph_service *service, enum dir *dir);
 
 /*
- * Restart: what an earlier run remembered. Both only count once EV_CT_ALIVE proves them, between
- * EV_RESYNC and EV_RESYNCED, which must follow. False when refused by the limits or memory.
- * Restored OPEN pinholes are reported as OP_OPEN by EV_RESYNCED.
+ * Restart: what an earlier run remembered, sessions before pinholes. Both only count once
+ * EV_CT_ALIVE proves them, between EV_RESYNC and EV_RESYNCED, which must follow. False when refused
+ * by the limits or memory. Restored OPEN pinholes are reported as OP_OPEN by EV_RESYNCED.
  */
 bool engine_restore_session(
     struct engine *e, uint64_t now, const struct tuple *t, enum ph_service svc, bool encrypted);

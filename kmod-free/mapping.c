@@ -12,6 +12,8 @@
 #include <string.h>
 #include <utlist.h>
 
+#define PROGRAM_NFS 100003u
+
 struct pair *pair_of_pinhole(const struct engine *e, const struct pinhole *p)
 {
 	return p->paired ? pair_of(&e->pairs, &p->flow.src, &p->flow.dst) : NULL;
@@ -20,17 +22,26 @@ struct pair *pair_of_pinhole(const struct engine *e, const struct pinhole *p)
 /* --- sleeping and waking ------------------------------------------------------------------------
  */
 
+static void to_compare(struct engine *e, struct pair *pair)
+{
+	if (!e->local.known)
+		return;
+	pair->compare = true;
+	e->comparing = true;
+}
+
 void pair_flow_began(struct engine *e, struct pair *pair)
 {
 	struct pinhole *p;
 
 	(void)deadline_arm(&e->pairs.lingers, &pair->linger, DEADLINE_NEVER - 1);
 	DL_FOREACH (pair->owner.pinholes, p) {
-		if (p->state == PINHOLE_DORMANT && p->todo == TODO_NONE)
+		if (p->program && p->state == PINHOLE_DORMANT && p->todo == TODO_NONE)
 			postpone(e, p, TODO_WAKE);
 		else if (p->todo == TODO_SLEEP)
 			arm_open(e, p);
 	}
+	to_compare(e, pair);
 }
 
 void pair_flow_ended(struct engine *e, struct pair *pair)
@@ -44,9 +55,13 @@ void pair_flow_ended(struct engine *e, struct pair *pair)
 		pair_put(&e->pairs, pair);
 }
 
-static void compare_pairs(struct engine *e);
+void pair_flow_finished(struct pair *pair, const struct tuple *flow)
+{
+	if (pair)
+		pair->last = *flow;
+}
 
-void pairs_tick(struct engine *e)
+void pairs_linger(struct engine *e)
 {
 	struct deadline *d;
 	struct pinhole *p;
@@ -60,8 +75,6 @@ void pairs_tick(struct engine *e)
 			if (p->program && p->state == PINHOLE_OPEN && p->todo == TODO_NONE)
 				postpone(e, p, TODO_SLEEP);
 	}
-	if (e->comparing)
-		compare_pairs(e);
 }
 
 static void forget_later(struct engine *e, struct pinhole *p)
@@ -79,6 +92,21 @@ void mapping_sleep(struct engine *e, struct pinhole *p)
 	forget_later(e, p);
 }
 
+/* The configuration may be another than the one under which it was opened. */
+static bool still_allowed(const struct engine *e, const struct pinhole *p)
+{
+	const enum ph_service svc = (enum ph_service)p->service;
+	const struct request r = {
+		.port = p->flow.dport,
+		.mapping = true,
+		.portmap = p->portmap,
+		.program = p->program,
+	};
+
+	return e->policy.service[svc].enabled &&
+	       judge(e, svc, &r, &p->flow.dst) == REASON_ANNOUNCED;
+}
+
 void mapping_wake(struct engine *e, struct pinhole *p)
 {
 	const struct pair *pair = pair_of_pinhole(e, p);
@@ -87,34 +115,39 @@ void mapping_wake(struct engine *e, struct pinhole *p)
 		forget_later(e, p);
 		return;
 	}
+	if (!still_allowed(e, p)) {
+		close_mapping(e, p, REASON_POLICY);
+		return;
+	}
 	pinhole_set_state(&e->pinholes, p, PINHOLE_OPEN);
 	report_open(e, p, REASON_RETURNED);
+}
+
+/* TCP first: its end is known at once, that of UDP by conntrack's timeout only. */
+static const struct tuple *better_master(const struct tuple *best, const struct tuple *flow)
+{
+	return best && (best->l4proto == L4_TCP || flow->l4proto != L4_TCP) ? best : flow;
 }
 
 void mapping_master(const struct engine *e, const struct pinhole *p, struct tuple *master)
 {
 	const struct pair *pair = pair_of_pinhole(e, p);
+	const struct tuple *best = NULL;
 	const struct session *s;
 	const struct pinhole *child;
 
 	if (!pair)
 		return;
-	/* TCP first: its end is known at once, that of UDP by conntrack's timeout only. */
-	DL_FOREACH (pair->flows, s) {
-		*master = s->tuple;
-		if (s->tuple.l4proto == L4_TCP)
-			return;
-	}
-	if (pair->flows)
-		return;
-	DL_FOREACH (pair->owner.pinholes, child) {
-		if (child->state == PINHOLE_BOUND) {
-			*master = child->flow;
-			return;
-		}
-	}
-	if (pair->last.l4proto)
-		*master = pair->last;
+	DL_FOREACH (pair->flows, s)
+		best = better_master(best, &s->tuple);
+	/* A flow that is to close is as good as deleted. */
+	DL_FOREACH (pair->owner.pinholes, child)
+		if (child->state == PINHOLE_BOUND && child->todo != TODO_CLOSE)
+			best = better_master(best, &child->flow);
+	if (!best && pair->last.l4proto)
+		best = &pair->last;
+	if (best)
+		*master = *best;
 }
 
 void close_mapping(struct engine *e, struct pinhole *p, enum reason why)
@@ -129,6 +162,17 @@ void close_mapping(struct engine *e, struct pinhole *p, enum reason why)
 
 /* --- port windows -------------------------------------------------------------------------------
  */
+
+static struct pinhole *window_of(const struct pair *pair, const struct session *s)
+{
+	struct pinhole *p;
+
+	DL_FOREACH (pair->owner.pinholes, p)
+		if (p->many && !p->program && p->service == s->service && p->todo != TODO_CLOSE &&
+		    addr_equal(&p->flow.dst, &s->tuple.dst))
+			return p;
+	return NULL;
+}
 
 bool window_join(
     struct engine *e, struct session *s, const struct cursor *cause, bool asleep, enum reason *why)
@@ -145,8 +189,8 @@ bool window_join(
 	}
 	flow.sport = 0;
 	flow.dport = policy->window_lo;
-	p = pinhole_expecting(&e->pinholes, &flow);
-	if (!p || !p->paired || p->program || p->todo == TODO_CLOSE) {
+	p = window_of(pair, s);
+	if (!p) {
 		o.owner = &pair->owner;
 		o.paired = true;
 		p = open_pinhole(
@@ -163,6 +207,7 @@ bool window_join(
 	if (!s->pair) { /* as a master for the flows of the window */
 		s->pair = pair;
 		DL_APPEND(pair->flows, s);
+		pair_flow_began(e, pair);
 	}
 	p->users++;
 	s->window_id = p->id;
@@ -180,6 +225,8 @@ void window_leave(struct engine *e, struct session *s)
 
 /* --- requests -----------------------------------------------------------------------------------
  */
+
+#define OPS_PER_MAPPING 2 /* it may have to close another first */
 
 /*
  * The program has another port now: the old one closes, and those who still use it are told.
@@ -214,7 +261,7 @@ static void close_moved(
 static uint32_t open_mapping(struct engine *e, struct pair *pair, const struct origin *o,
     const struct request *r, const struct tuple *flow, enum reason opened, enum reason *why)
 {
-	struct pinhole *p = pinhole_expecting(&e->pinholes, flow);
+	struct pinhole *p = at_port(e, flow);
 
 	if (p && p->owner == &pair->owner && p->todo != TODO_CLOSE) {
 		p->versions |= PROGRAM_VERSION(r->version);
@@ -222,7 +269,7 @@ static uint32_t open_mapping(struct engine *e, struct pair *pair, const struct o
 			postpone(e, p, TODO_WAKE);
 		return p->id;
 	}
-	if (!ops_left(e, 2)) {
+	if (!ops_left(e, OPS_PER_MAPPING)) {
 		*why = REASON_LIMIT_BURST;
 		return 0;
 	}
@@ -262,18 +309,19 @@ static bool is_local(const struct engine *e, const struct addr *a)
 	return false;
 }
 
-/* Does its rpcbind name a version of this mapping's program at this port? */
-static bool confirmed(const struct engine *e, const struct pinhole *p)
+/* Which versions of this mapping's program its rpcbind names at this port. */
+static uint32_t confirmed(const struct engine *e, const struct pinhole *p)
 {
+	uint32_t versions = 0;
+
 	for (unsigned int i = 0; i < e->local.n_programs; i++) {
 		const struct local_program *l = &e->local.program[i];
 
-		if (l->program == p->program && (p->versions & PROGRAM_VERSION(l->version)) &&
-		    l->l4proto == p->flow.l4proto && l->family == p->flow.dst.family &&
-		    l->port == p->flow.dport)
-			return true;
+		if (l->program == p->program && l->l4proto == p->flow.l4proto &&
+		    l->family == p->flow.dst.family && l->port == p->flow.dport)
+			versions |= PROGRAM_VERSION(l->version);
 	}
-	return false;
+	return p->versions & versions;
 }
 
 static void close_stale(struct engine *e, struct pair *pair)
@@ -281,11 +329,16 @@ static void close_stale(struct engine *e, struct pair *pair)
 	struct pinhole *p;
 	bool again;
 
+	if (e->local.cut)
+		return;
 	do {
 		again = false;
 		DL_FOREACH (pair->owner.pinholes, p) {
-			if (!p->many || p->portmap || p->todo == TODO_CLOSE ||
-			    !is_local(e, &p->flow.dst) || confirmed(e, p))
+			if (!p->many || !p->program || p->portmap || p->todo == TODO_CLOSE ||
+			    !is_local(e, &p->flow.dst))
+				continue;
+			p->versions = confirmed(e, p);
+			if (p->versions)
 				continue;
 			p->moved = true;
 			close_pinhole(e, p, REASON_UNREGISTERED);
@@ -295,26 +348,20 @@ static void close_stale(struct engine *e, struct pair *pair)
 	} while (again);
 }
 
-/* What a live client of this host may need, without waiting for it to ask. */
-static void open_local(struct engine *e, struct session *s)
+/*
+ * What a live client of this host may need, without waiting for it to ask. o comes from a flow of
+ * this client. A limit stands against all the rest as well.
+ */
+static void open_local(struct engine *e, struct pair *pair, const struct origin *o)
 {
-	struct origin o = origin_of_session(s);
 	char cause[PINHOLE_CAUSE];
 
-	o.owner = &s->pair->owner;
-	o.paired = true;
-	o.service = PH_SVC_SUNRPC;
 	for (unsigned int i = 0; i < e->local.n_programs; i++) {
 		const struct local_program *l = &e->local.program[i];
 		const char *name = policy_program_name(l->program);
-		struct tuple flow = s->tuple;
+		struct tuple flow = o->master;
 		enum reason why;
 
-		if (l->family != flow.dst.family ||
-		    !policy_program_allowed(&e->policy, PH_SVC_SUNRPC, l->program) ||
-		    policy_judge(&e->policy, PH_SVC_SUNRPC, l->port, &flow.dst, &flow.dst) !=
-			REASON_ANNOUNCED)
-			continue;
 		(void)snprintf(cause, sizeof(cause), "local rpcbind: %s v%u %s port %u",
 		    name ? name : "?", l->version, l->l4proto == L4_TCP ? "tcp" : "udp", l->port);
 		const struct request r = {
@@ -326,22 +373,45 @@ static void open_local(struct engine *e, struct session *s)
 			.version = l->version,
 			.cause = cursor_of(cause, strlen(cause)),
 		};
+		if (l->family != flow.dst.family ||
+		    judge(e, o->service, &r, &flow.dst) != REASON_ANNOUNCED)
+			continue;
 		flow.sport = 0;
 		flow.dport = l->port;
 		flow.l4proto = l->l4proto;
-		(void)open_mapping(e, s->pair, &o, &r, &flow, REASON_REGISTERED, &why);
+		if (open_mapping(e, pair, o, &r, &flow, REASON_REGISTERED, &why))
+			continue;
+		if (why != REASON_LIMIT_BURST) /* then there will be another time */
+			refuse(e, why, session_by_id(&e->sessions, o->session_id), &flow, &r.cause);
+		return;
 	}
 }
 
-/* A session to this host that proves that its client is at work here. */
-static struct session *client_session(const struct engine *e, const struct pair *pair)
+/*
+ * Is a client at work here? A flow that says so is what *o comes from: one to NFS, which may have
+ * been let in by a mapping, if the client has asked for the port.
+ */
+static bool client_at_work(const struct engine *e, struct pair *pair, struct origin *o)
 {
 	struct session *s;
+	struct pinhole *p;
 
+	*o = (struct origin){ .client = NULL };
 	DL_FOREACH (pair->flows, s)
 		if (s->service == PH_SVC_NFS && is_local(e, &s->tuple.dst))
-			return s;
-	return NULL;
+			*o = origin_of_session(s);
+	DL_FOREACH (pair->owner.pinholes, p)
+		if (p->state == PINHOLE_BOUND && p->program == PROGRAM_NFS && !o->client &&
+		    is_local(e, &p->flow.dst))
+			*o = (struct origin){
+				.client = p->client,
+				.master = p->flow,
+				.session_id = p->session_id,
+			};
+	o->owner = &pair->owner;
+	o->service = PH_SVC_SUNRPC;
+	o->paired = true;
+	return o->client;
 }
 
 /*
@@ -350,18 +420,20 @@ static struct session *client_session(const struct engine *e, const struct pair 
  */
 static bool compare(struct engine *e, struct pair *pair)
 {
-	struct session *s = client_session(e, pair);
+	struct origin o;
 
 	close_stale(e, pair);
-	if (s)
-		open_local(e, s);
-	return ops_left(e, 1);
+	if (client_at_work(e, pair, &o))
+		open_local(e, pair, &o);
+	return ops_left(e, OPS_PER_MAPPING);
 }
 
-static void compare_pairs(struct engine *e)
+void pairs_compare(struct engine *e)
 {
 	struct pair *pair, *tmp;
 
+	if (!e->comparing)
+		return;
 	HASH_ITER (hh, e->pairs.all, pair, tmp) {
 		if (!pair->compare)
 			continue;
@@ -373,18 +445,10 @@ static void compare_pairs(struct engine *e)
 	e->comparing = false;
 }
 
-void pair_compare(struct engine *e, struct pair *pair)
-{
-	if (!e->local.known)
-		return;
-	pair->compare = true;
-	e->comparing = true;
-}
-
-void pairs_compare(struct engine *e)
+void pairs_to_compare(struct engine *e)
 {
 	struct pair *pair;
 
 	for (pair = e->pairs.all; pair; pair = pair->hh.next)
-		pair_compare(e, pair);
+		to_compare(e, pair);
 }

@@ -261,11 +261,28 @@ void close_owned(struct engine *e, struct owner *o, enum reason why)
 /* --- first packets ------------------------------------------------------------------------------
  */
 
-struct pinhole *usable(const struct engine *e, const struct tuple *flow)
+struct pinhole *at_port(const struct engine *e, const struct tuple *flow)
 {
 	struct pinhole *p = pinhole_expecting(&e->pinholes, flow);
 
-	return p && p->state == PINHOLE_OPEN && p->todo != TODO_CLOSE ? p : NULL;
+	return p && p->key.dport ? p : NULL;
+}
+
+struct pinhole *let_in_by(const struct engine *e, const struct tuple *flow)
+{
+	struct pinhole *p = pinhole_expecting(&e->pinholes, flow);
+
+	/* Port 0 as a source is legal in UDP, and "any" here. */
+	if (!p || !flow->sport || p->todo == TODO_CLOSE)
+		return NULL;
+	return p->many || p->state == PINHOLE_OPEN ? p : NULL;
+}
+
+struct pinhole *usable(const struct engine *e, const struct tuple *flow)
+{
+	struct pinhole *p = let_in_by(e, flow);
+
+	return p && p->state == PINHOLE_OPEN ? p : NULL;
 }
 
 /* A flow of a `many` pinhole gets a BOUND one of its own. */
@@ -316,9 +333,9 @@ static struct pinhole *bind_flow(
 	return p;
 }
 
-void admit(struct engine *e, const struct tuple *flow)
+void admit(struct engine *e, struct pinhole *p, const struct tuple *flow)
 {
-	struct pinhole *p = usable(e, flow), *bound;
+	struct pinhole *bound;
 	enum reason why = REASON_STRANGER;
 	struct tuple master;
 	struct op *op;

@@ -13,7 +13,7 @@ struct pair {
 	struct owner owner;     /* mappings, and the flows that they let in */
 	struct session *flows;  /* live ones (utlist.h) */
 	uint32_t bound;         /* flows that mappings let in */
-	struct tuple last;      /* the last one that ended: conntrack keeps it for a while */
+	struct tuple last;      /* the last that finished: conntrack keeps it for a while */
 	struct deadline linger; /* armed while there is no flow and mappings are still open */
 	bool compare;           /* with what runs on this host, at the next chance */
 	UT_hash_handle hh;

@@ -15,6 +15,8 @@
 #define POLICY_NEVER    64
 #define NSEC_PER_SEC    1000000000ull
 
+#define PROGRAM_NFS     100003u
+
 enum admit {
 	ADMIT_RELATED, /* the daemon creates the expected flow in conntrack, under its master */
 	ADMIT_MARK,    /* the kernel alone marks the expected flow */
@@ -40,7 +42,7 @@ struct service_policy {
 	uint16_t never[POLICY_NEVER];       /* ports that no announcement opens; ascending */
 	uint8_t n_programs, n_never;
 	bool local_rpcbind; /* for the adapter: ask the rpcbind of this host */
-	bool callbacks; /* the server may ask the rpcbind of a client that holds locks on it */
+	bool callbacks;     /* the server may ask the rpcbind of a client that holds locks on it */
 };
 
 struct policy {

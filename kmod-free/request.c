@@ -35,9 +35,9 @@ static void supersede(struct engine *e, struct session *s, const struct tuple *f
 		if (p->state == PINHOLE_OPEN && !p->many && p->todo != TODO_CLOSE)
 			close_pinhole(e, p, REASON_SUPERSEDED);
 	}
-	p = usable(e, flow);
-	if (p && p->key.dport)
-		close_pinhole(e, p, REASON_SUPERSEDED);
+	p = at_port(e, flow);
+	if (p && p->todo != TODO_CLOSE)
+		close_mapping(e, p, REASON_SUPERSEDED);
 }
 
 static uint32_t expect_one(struct engine *e, struct session *s, const struct request *r,
@@ -55,10 +55,9 @@ static uint32_t expect_one(struct engine *e, struct session *s, const struct req
 	return p->id;
 }
 
-static enum reason judge(const struct engine *e, const struct session *s, const struct request *r,
-    const struct addr *peer)
+enum reason judge(
+    const struct engine *e, enum ph_service svc, const struct request *r, const struct addr *peer)
 {
-	const enum ph_service svc = (enum ph_service)s->service;
 	const struct service_policy *policy = &e->policy.service[svc];
 
 	if (r->portmap) /* 111 is never opened, but for this */
@@ -73,7 +72,7 @@ uint32_t track_expect(struct track *t, const struct request *r)
 	struct engine *e = t->engine;
 	struct session *s = t->session;
 	struct tuple flow = expected_flow(s, r);
-	enum reason why = judge(e, s, r, &flow.dst);
+	enum reason why = judge(e, (enum ph_service)s->service, r, &flow.dst);
 	uint32_t id = 0;
 
 	if (why == REASON_ANNOUNCED && !ops_left(e, OPS_PER_REQUEST))

@@ -25,8 +25,9 @@ int ct_open(struct ct **out, uint32_t mark_mask);
 void ct_close(struct ct *ct);
 
 /*
- * Reports the beginning of flows, too, and not only their end. Not for `related`: the kernel would tell
- * us of every entry that we have made ourselves, which takes as long as making it. 0 or -errno.
+ * Reports the beginning of flows, too, and not only their end. Not for `related`: the kernel would
+ * tell us of every entry that we have made ourselves, which takes as long as making it. 0 or
+ * -errno.
  */
 int ct_report_new(struct ct *ct);
 

@@ -105,14 +105,10 @@ static void announce(struct daemon *d, const struct op *op)
 		ctl_publish(d->ctl, op);
 }
 
-static void stage_as(struct daemon *d, const struct op *op, enum op_kind kind)
+static void stage(struct daemon *d, const struct op *op)
 {
-	struct op copy = *op;
-	int err;
+	int err = table_stage(d->table, op);
 
-	copy.kind = kind;
-	copy.flow.sport = 0;
-	err = table_stage(d->table, &copy);
 	if (err < 0) {
 		d->counters.commit_failures++;
 		log_peer(LOG_LEVEL_ERROR, "cannot stage a set element: %s", strerror(-err));
@@ -130,7 +126,7 @@ static void stage_spent(struct daemon *d, const struct op *op)
 	bool urgent = d->staged || !d->queue ||
 		      (table_admit(d->table) == ADMIT_MARK && !table_one_shot(d->table));
 
-	stage_as(d, op, OP_CLOSE);
+	stage(d, op);
 	d->staged = urgent || ++d->spent >= SPENT_MAX;
 }
 
@@ -138,12 +134,9 @@ static void apply(struct daemon *d, const struct event *ev, const struct op *op)
 {
 	switch (op->kind) {
 	case OP_OPEN:
-	case OP_CLOSE:
-		stage_as(d, op, op->kind);
-		break;
 	case OP_RENEW:
-		stage_as(d, op, OP_CLOSE);
-		stage_as(d, op, OP_OPEN);
+	case OP_CLOSE:
+		stage(d, op);
 		break;
 	case OP_ADMIT:
 		/* Only a packet that is held can still be given its conntrack entry. */
@@ -153,8 +146,10 @@ static void apply(struct daemon *d, const struct event *ev, const struct op *op)
 			stage_spent(d, op);
 		break;
 	case OP_END:
-		if (op->kill)
+		if (op->kill) {
 			(void)ct_delete(d->ct, &op->flow);
+			stage(d, op);
+		}
 		break;
 	case OP_SESSION_BEGIN:
 	case OP_SESSION_END:
@@ -518,7 +513,7 @@ static void tell_local(struct daemon *d, const struct rpcmap_snapshot *local)
 		ev.tuple.l4proto = p->l4proto;
 		feed(d, &ev);
 	}
-	ev = (struct event){ .kind = EV_LOCAL_END };
+	ev = (struct event){ .kind = EV_LOCAL_END, .id = local->cut };
 	feed(d, &ev);
 }
 
@@ -529,8 +524,8 @@ static int on_rpcmap(sd_event_source *s, int fd, uint32_t revents, void *arg)
 	(void)s, (void)fd, (void)revents;
 	if (!rpcmap_take(d->rpcmap, &d->local))
 		return 0;
-	/* An rpcbind that is away, or whose list is cut, has not unregistered anything. */
-	if (d->local.state == RPCMAP_ANSWERED && !d->local.cut)
+	/* An rpcbind that is away for a moment has not unregistered anything. */
+	if (d->local.state == RPCMAP_ANSWERED)
 		tell_local(d, &d->local);
 	else
 		log_line(LOG_LEVEL_NOTICE, "local rpcbind: %s", d->local.text);
@@ -674,6 +669,8 @@ static int reload(struct daemon *d)
 	}
 	d->conf = conf;
 	engine_set_policy(d->engine, &conf.policy);
+	if (adopt(d) < 0)
+		log_line(LOG_LEVEL_WARNING, "NFS connections from before could not be looked up");
 	log_line(LOG_LEVEL_NOTICE, "%s: new configuration in force", path);
 	return 0;
 }

@@ -165,10 +165,16 @@ static int filter_syscalls(void)
 		return -ENOMEM;
 	for (size_t i = 0; err == 0 && i < sizeof(allowed) / sizeof(allowed[0]); i++)
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
-	/* Netlink and unix, and to the local rpcbind: no raw or packet sockets, no others. */
+	/* Netlink and unix sockets, and TCP to the local rpcbind: no raw ones, no others. */
 	for (size_t i = 0; err == 0 && i < sizeof(families) / sizeof(families[0]); i++)
-		err = seccomp_rule_add(
-		    filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, families[i]));
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+		    SCMP_A0(SCMP_CMP_EQ, families[i]),
+		    SCMP_A1(SCMP_CMP_MASKED_EQ, families[i] == AF_NETLINK ? 0 : 0xf,
+			families[i] == AF_NETLINK ? 0 : SOCK_STREAM));
+	/* sd_notify(3) writes datagrams. */
+	if (err == 0)
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+		    SCMP_A0(SCMP_CMP_EQ, AF_UNIX), SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, SOCK_DGRAM));
 	if (err == 0)
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(bind), 0);
 	if (err == 0)

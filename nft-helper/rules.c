@@ -1181,8 +1181,8 @@ static void watch_new_rule(struct batch *b, const struct plan *p, uint32_t id)
  *   ct status snat,dnat counter name "nat_seen" log group N return
  *   ct mark set ct mark & ~mask | control,ftp
  *
- * Where nothing is captured, nothing is missed without a counter and a log for translated flows; the
- * copy of its first packet is then all that is ever seen of a flow.
+ * Where nothing is captured, nothing is missed without a counter and a log for translated flows;
+ * the copy of its first packet is then all that is ever seen of a flow.
  */
 static void begin_rules(struct batch *b, const struct plan *p, enum ph_service svc)
 {

@@ -1085,7 +1085,8 @@ START_TEST(nfs_is_known_and_left_alone)
 	ck_assert(stands(out, PATIENCE_MS));
 	ck_assert_uint_eq(mark_of(family, L4_TCP, 2049), 0x16000000);
 
-	/* Copied are the first packets of these three flows, then a connection to another service. */
+	/* Copied are the first packets of these three flows, then a connection to another service.
+	 */
 	(void)listening(w.here, family, HERE, 21);
 	ck_assert(stands(calling(w.there, family, THERE, 40000, HERE, 21), PATIENCE_MS));
 	g = next_copy(log);

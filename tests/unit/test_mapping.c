@@ -51,20 +51,21 @@ static void setup(void)
 static void all_ends(void)
 {
 	const struct session *s;
-	const struct pinhole *p;
+	const struct pinhole *p, *next;
 
 	while ((s = engine_first_session(w.engine)) != NULL) {
 		struct tuple t = s->tuple;
 
 		world_ct(&w, EV_CT_DESTROY, &t, 0);
 	}
-	for (p = engine_first_pinhole(w.engine); p; p = engine_first_pinhole(w.engine)) {
+	for (p = engine_first_pinhole(w.engine); p; p = next) {
 		struct tuple t = p->flow;
 
-		if (p->state == PINHOLE_BOUND) {
+		next = engine_next_pinhole(p);
+		if (p->state == PINHOLE_BOUND)
 			world_ct(&w, EV_CT_DESTROY, &t, 0);
-			continue;
-		}
+	}
+	while (engine_first_pinhole(w.engine)) {
 		ck_assert_uint_ne(engine_deadline(w.engine), DEADLINE_NEVER);
 		if (engine_deadline(w.engine) > w.now)
 			w.now = engine_deadline(w.engine);
