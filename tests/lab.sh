@@ -50,7 +50,6 @@ failed() {
 
 # Invoke-rc.d and deb-systemd-invoke ask policy-rc.d before they start anything; 101 means no.
 services_deny() {
-	services_restore # what a killed run may have left
 	trap services_restore EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
@@ -60,6 +59,7 @@ services_deny() {
 	printf '#!/bin/sh\n# %s\nexit 101\n' "$POLICY_MARK" >$POLICY
 	chmod 755 $POLICY
 }
+# Also what an earlier run has left that was killed.
 services_restore() {
 	if [ -e $POLICY_SAVED ]; then
 		mv -f $POLICY_SAVED $POLICY
@@ -95,6 +95,7 @@ missing_rpm() {
 
 build_deps_apt() {
 	local missing
+	[ "$(id -u)" != 0 ] || services_restore
 	# shellcheck disable=SC2086 # lists of words
 	missing=$(missing_deb $BUILD_DEB | xargs)
 	[ -n "$missing" ] || return 0

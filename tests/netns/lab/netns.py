@@ -100,10 +100,11 @@ class Process:
 class Netns:
     """One network namespace, known to ip(8) by its name."""
 
-    def __init__(self, name):
+    def __init__(self, name, exists=False):
         self.name = name
         self.path = f"/run/netns/{name}"
-        sh("ip", "netns", "add", name)
+        if not exists:
+            sh("ip", "netns", "add", name)
 
     @contextlib.contextmanager
     def entered(self):
@@ -176,16 +177,22 @@ def namespaces():
     return os.listdir("/run/netns") if os.path.isdir("/run/netns") else []
 
 
-def sweep():
-    """Removes namespaces of earlier runs that were killed before they could clean up."""
-    for name in namespaces():
+def _orphans(names):
+    """Those of our names whose process is no more."""
+    for name in names:
         words = name.split("-")
         if words[0] == PREFIX and len(words) > 2 and words[1].isdigit():
             if not os.path.exists(f"/proc/{words[1]}"):
-                ns = Netns.__new__(Netns)
-                ns.name, ns.path = name, f"/run/netns/{name}"
-                with contextlib.suppress(CommandFailed):  # somebody else was faster
-                    ns.delete()
+                yield name
+
+
+def sweep():
+    """Removes what earlier runs left that were killed before they could clean up."""
+    for name in _orphans(namespaces()):
+        with contextlib.suppress(CommandFailed):  # somebody else was faster
+            Netns(name, exists=True).delete()
+    for name in _orphans(os.listdir(tempfile.gettempdir())):
+        shutil.rmtree(os.path.join(tempfile.gettempdir(), name), ignore_errors=True)
 
 
 def _exit_on_signal(number, _frame):

@@ -32,6 +32,7 @@ CONCESSION = {
     "mark": "ct state established accept\n\t\tct mark & 0x20000000 != 0 accept",
 }
 
+ICMP = "icmp type { echo-reply, destination-unreachable, echo-request, time-exceeded } accept"
 NEIGHBOURS = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } accept"
 
 
@@ -47,7 +48,7 @@ def strict(placement, admit):
     for hook, extra in ours.items():
         loopback = {"input": "iif lo accept", "output": "oif lo accept", "forward": ""}[hook]
         rules = [loopback, "ct state invalid drop", CONCESSION[admit]]
-        rules += ["meta l4proto icmp accept", NEIGHBOURS, extra, "meta l4proto tcp counter"]
+        rules += [ICMP, NEIGHBOURS, extra, "tcp flags syn counter"]
         body = "".join(f"\t\t{rule}\n" for rule in rules if rule)
         chains.append(
             f"\tchain {hook} {{\n"
@@ -122,7 +123,7 @@ class Topology:
             ns.run(["conntrack", "-F"])
 
     def dropped(self, placement):
-        """Packets that reached the end of a strict chain there, in all hooks together."""
+        """SYNs that reached the end of a strict chain there, in all hooks together."""
         listing = json.loads(self.spaces[placement].sh("nft", "-j", "list", "table", "inet", "strict"))
         rules = (item["rule"]["expr"] for item in listing["nftables"] if "rule" in item)
         return sum(e["counter"]["packets"] for expr in rules for e in expr if "counter" in e)

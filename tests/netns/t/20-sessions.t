@@ -10,6 +10,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import ftplib
 import io
 import select
+import subprocess
+import time
 
 from lab import poll, servers, suite, tap, topology
 from lab.daemon import Daemon
@@ -19,6 +21,7 @@ from lab.servers import DATA
 TRANSFERS = 60
 SESSIONS = 50
 RACES = 25
+BUSY_ELEMENTS = 100000
 
 
 class FTP(ftplib.FTP):
@@ -144,6 +147,54 @@ def same_flow_again(t, daemon, listener, name):
         daemon.nothing_left()
 
 
+def lost_first_packet(t, net, listener, name):
+    """A SYN that the firewall has passed gets lost behind it; its retransmission is the same flow."""
+    with t.case(f"{name}: the first SYN gets lost behind the firewall; the next one passes"):
+        with listener.dialogue() as d, d.passive_listener() as waiting:
+            net.server.sh("nft", "-f", "-", stdin=f"""table inet lossy {{
+                counter lost {{ }}
+                chain prerouting {{
+                    type filter hook prerouting priority raw
+                    tcp dport {port_of(waiting)} tcp flags syn counter name lost drop
+                }}
+            }}""")  # fmt: skip
+            d.pasv(port_of(waiting))
+            with d.connect_data(port_of(waiting)) as flow:
+                poll.until(lambda: lost(net), "the SYN to get lost")
+                net.server.sh("nft", "delete", "table", "inet", "lossy")
+                tap.true(connected(flow, 5), "the data connection failed")
+
+
+def busy_tables(t, lab, net, listener, place, name):
+    """While somebody else's long transaction keeps nf_tables busy, an answer has to wait for its
+    pinhole: not one SYN that follows it may come too early."""
+    elements = ", ".join(f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}" for i in range(BUSY_ELEMENTS))
+    path = lab.file(
+        "busy.nft",
+        "add table inet busy\nadd set inet busy s { type ipv4_addr; }\n"
+        f"add element inet busy s {{ {elements} }}\ndelete table inet busy\n",
+    )
+    with t.case(f"{name}: no answer overtakes its pinhole, however busy nf_tables is"):
+        before, slowest = net.dropped(place), 0.0
+        nft = net.spaces[place].popen(["nft", "-f", path], stderr=subprocess.DEVNULL)
+        with listener.dialogue() as d:
+            while nft.poll() is None:
+                with d.passive_listener() as waiting:
+                    start = time.monotonic()
+                    d.pasv(port_of(waiting))
+                    slowest = max(slowest, time.monotonic() - start)
+                    with d.connect_data(port_of(waiting)) as flow:
+                        tap.true(connected(flow, 5), "the data connection failed")
+        tap.equal(nft.returncode, 0, "nft")
+        tap.equal(net.dropped(place) - before, 0, "SYNs that came too early")
+        tap.true(slowest > 0.02, f"no answer had to wait ({slowest:.3f} s): this proves nothing")
+
+
+def lost(net):
+    listing = net.server.sh("nft", "list", "counter", "inet", "lossy", "lost")
+    return "packets 0 " not in listing
+
+
 def dialogues(t, net, place, admit, family):
     listener = Listener(net, family)
     name = f"on the {place}, {admit}, IPv{family}"
@@ -152,6 +203,10 @@ def dialogues(t, net, place, admit, family):
         races(t, net, listener, place, name)
         same_port_twice(t, daemon, listener, name)
         same_flow_again(t, daemon, listener, name)
+        if place != topology.SERVER:  # there, behind the firewall is nothing more to get lost in
+            lost_first_packet(t, net, listener, name)
+        if family == 4:
+            busy_tables(t, lab, net, listener, place, name)
         with t.case(f"{name}: nothing is left"):
             daemon.nothing_left()
     listener.close()
