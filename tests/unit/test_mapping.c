@@ -47,38 +47,9 @@ static void setup(void)
 	kernel_reset(&kernel);
 }
 
-/* Whatever a test did: when all flows have ended and time has passed, nothing is left. */
-static void all_ends(void)
-{
-	const struct session *s;
-	const struct pinhole *p, *next;
-
-	while ((s = engine_first_session(w.engine)) != NULL) {
-		struct tuple t = s->tuple;
-
-		world_ct(&w, EV_CT_DESTROY, &t, 0);
-	}
-	for (p = engine_first_pinhole(w.engine); p; p = next) {
-		struct tuple t = p->flow;
-
-		next = engine_next_pinhole(p);
-		if (p->state == PINHOLE_BOUND)
-			world_ct(&w, EV_CT_DESTROY, &t, 0);
-	}
-	while (engine_first_pinhole(w.engine)) {
-		ck_assert_uint_ne(engine_deadline(w.engine), DEADLINE_NEVER);
-		if (engine_deadline(w.engine) > w.now)
-			w.now = engine_deadline(w.engine);
-		world_wait(&w, 0);
-	}
-	ck_assert_uint_eq(engine_deadline(w.engine), DEADLINE_NEVER);
-	ck_assert_ptr_null(w.engine->pairs.all);
-	ck_assert_ptr_null(w.engine->sessions.clients);
-}
-
 static void teardown(void)
 {
-	all_ends();
+	kernel_dies_out(&kernel, &w); /* whatever a test did */
 	kernel_reset(&kernel);
 	world_end(&w);
 }

@@ -326,7 +326,10 @@ def numbers(s):
                 x.getport(MOUNTD, 3, "tcp", port)
                 if port in (65558, 22):
                     s.blocked(22)
-        for program in (UNLISTED, 100000, 0, 0xFFFFFFFF):
+        with s.case("program 100000, whose port the client talks to already", transport=tr) as x:
+            x.getport(100000, 2, "tcp", PORT)
+            s.blocked(PORT)
+        for program in (UNLISTED, 0, 0xFFFFFFFF):
             with s.case(f"program {program}, which is not listed", "program", transport=tr) as x:
                 x.getport(program, 3, "tcp", PORT)
                 s.blocked(PORT)
@@ -343,6 +346,7 @@ def addresses(s):
         (uaddr(s.client, PORT), "address"),
         (uaddr("127.0.0.1" if s.family == 4 else "::1", PORT), "address"),
         (uaddr(other_family, PORT), "family"),
+        (uaddr("::" if s.family == 4 else "0.0.0.0", PORT), "family"),
         (f"{me}.0.22", "port-never"),
         (f"{me}.0.0", None),
         (f"{me}.256.22", "malformed"),
