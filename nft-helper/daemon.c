@@ -597,21 +597,21 @@ static int on_save(sd_event_source *s, uint64_t usec, void *arg)
 	return 0;
 }
 
+/* A timer that runs out sooner anyway is left alone: it then finds nothing to do, and looks again.
+ */
 static void arm(sd_event_source *s, uint64_t at)
 {
+	uint64_t usec = at / 1000, runs_out = 0;
 	int on = SD_EVENT_OFF;
 
 	(void)sd_event_source_get_enabled(s, &on);
-	if (on != SD_EVENT_OFF)
+	if (on != SD_EVENT_OFF && sd_event_source_get_time(s, &runs_out) >= 0 && runs_out <= usec)
 		return;
-	(void)sd_event_source_set_time(s, at / 1000);
+	(void)sd_event_source_set_time(s, usec);
 	(void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
-/*
- * A timer that runs is left alone, even if what it was for has gone: it then finds nothing to do.
- * Moving it with every pinhole would cost a system call each.
- */
+/* Moving a timer with every pinhole would cost a system call each. */
 static void schedule(struct daemon *d)
 {
 	uint64_t now = engine_now(), at = engine_deadline(d->engine);

@@ -3,8 +3,8 @@
  * Thousands of random events, of which most make sense and some do not: a few hosts with few ports,
  * so that everything meets everything. After each decision what the kernel would hold is compared
  * with what the engine believes (lib/kernel.h), and every opening with what the configuration
- * allows; at the end all flows end, and nothing may be left. The seed is printed; PH_SEED sets
- * another, PH_STORM the number of events.
+ * allows; at the end all flows end, and nothing may be left. The seeds are printed; PH_SEED sets
+ * another first one, PH_STORM the number of events.
  */
 #include <check.h>
 #include <stdio.h>
@@ -549,7 +549,7 @@ START_TEST(storm)
 {
 	uint64_t n = from_environment("PH_STORM", EVENTS);
 
-	seed = from_environment("PH_SEED", 0x5eed0000 + (uint64_t)_i);
+	seed = from_environment("PH_SEED", 0x5eed0000) + (uint64_t)_i;
 	printf("# storm of %llu events, PH_SEED=0x%llx\n", (unsigned long long)n,
 	    (unsigned long long)seed);
 	(void)fflush(stdout);

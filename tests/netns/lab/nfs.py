@@ -19,7 +19,7 @@ import subprocess
 from . import poll, tap
 from .daemon import Daemon
 from .dialogue import FAMILY
-from .netns import TOOLS, CommandFailed, environment, tool
+from .netns import TOOLS, CommandFailed, tool
 from .topology import ADDRESS, CLIENT, CONCESSION, NEIGHBOURS, ROUTER, SERVER
 
 NFS_PORT, PORTMAP_PORT = 2049, 111

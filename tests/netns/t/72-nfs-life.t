@@ -17,14 +17,13 @@ import time
 
 from lab import nfs, oncrpc, poll, suite, tap, topology
 from lab.dialogue import connected, receive, start_connect
-from lab.nfs import MOUNTD, NLOCKMGR, OTHER, STATUS
+from lab.nfs import MOUNTD, NFS, NLOCKMGR, OTHER, STATUS
 from lab.oncrpc import Client, Registration, Service
 from lab.topology import ADDRESS, CLIENT, ROUTER, SERVER
 
 LINGER, TTL = 1, 3  # seconds
 UNLISTED = 100007  # ypbind
 WATCHED = 8  # seconds in which the local rpcbind's news must have been acted on
-STATE = "state.json"
 
 
 class Recorder:
@@ -242,6 +241,18 @@ def moves(s):
                 s.refused(second.port)
         mountd.unset()
         moved_datagrams(s, first, second, nfsd)
+        server = s.register(NFS, nfsd)
+        with s.case("NFS moved away from 2049: what the firewall itself passes is not refused"):
+            with s.joined(nfsd) as (flow, far):
+                tap.equal(s.client.getport(NFS, 3, "tcp"), nfsd.port)
+                s.works(nfsd)
+                server.move(second.port)
+                tap.equal(s.client.getport(NFS, 3, "tcp"), second.port)
+                tap.equal(s.ports(NFS), {second.port})
+                passes(flow, far)
+                s.works(nfsd)
+                s.works(second)
+        server.unset()
 
 
 def moved_datagrams(s, first, second, nfsd):
@@ -534,6 +545,18 @@ def discovery(s):
                 s.works(third)
                 tap.equal(s.ports(MOUNTD, state="dormant"), set())
                 s.refused(second.port)
+        server = s.register(NFS, nfsd)
+        with s.case("NFS itself is unregistered, as when it restarts: nobody is refused at 2049"):
+            with s.joined(nfsd):
+                s.wait_ports(NFS, {nfsd.port}, seconds=WATCHED)
+                s.works(nfsd)
+                server.unset()
+                s.wait_ports(NFS, set(), seconds=WATCHED)
+                s.works(nfsd)
+                server.move(nfsd.port)
+                s.wait_ports(NFS, {nfsd.port}, seconds=WATCHED)
+                s.works(nfsd)
+        server.unset()
         mountd.unset()
         unlisted.unset()
 
