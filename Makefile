@@ -163,7 +163,8 @@ build/fuzz/%: tests/fuzz/%.c $(LIB_SRC)
 
 lint: deps
 	clang-format --dry-run -Werror $(C_FILES)
-	clang-tidy --quiet $(filter %.c,$(C_FILES)) -- $(filter-out -MMD -MP,$(CPPFLAGS)) -Inft-helper -std=gnu17
+	clang-tidy --quiet $(LIB_SRC) $(wildcard nft-helper/*.c) -- $(filter-out -MMD -MP,$(CPPFLAGS)) \
+	  -Inft-helper -std=gnu17 $(shell $(PKG_CONFIG) --cflags libtirpc)
 	if command -v mandoc >/dev/null; then mandoc -Tlint -Wwarning docs/*.[58]; fi
 
 format:

@@ -229,6 +229,15 @@ void window_leave(struct engine *e, struct session *s)
 #define OPS_PER_MAPPING 2 /* it may have to close another first */
 
 /*
+ * Who still uses its port is to get a reset. Not at a port that the firewall itself accepts, where
+ * other connections are none of ours.
+ */
+static bool given_up(const struct engine *e, const struct pinhole *p)
+{
+	return policy_service_of(&e->policy, p->flow.dport) == PH_SVC_NONE;
+}
+
+/*
  * The program has another port now: the old one closes, and those who still use it are told.
  * Versions of a program may have ports of their own (mountd), so the mapping goes with its last
  * version.
@@ -250,7 +259,7 @@ static void close_moved(
 			p->versions &= ~PROGRAM_VERSION(r->version);
 			if (p->versions)
 				continue;
-			p->moved = true;
+			p->moved = given_up(e, p);
 			close_pinhole(e, p, REASON_SUPERSEDED);
 			again = true;
 			break;
@@ -340,7 +349,7 @@ static void close_stale(struct engine *e, struct pair *pair)
 			p->versions = confirmed(e, p);
 			if (p->versions)
 				continue;
-			p->moved = true;
+			p->moved = given_up(e, p);
 			close_pinhole(e, p, REASON_UNREGISTERED);
 			again = true;
 			break;

@@ -130,6 +130,13 @@ static void stage_spent(struct daemon *d, const struct op *op)
 	d->staged = urgent || ++d->spent >= SPENT_MAX;
 }
 
+/* An NFS flow, which the firewall lets in by itself, or by a mapping when the client asked for it. */
+static bool nfs_begins(const struct op *op)
+{
+	return (op->kind == OP_SESSION_BEGIN && op->service == PH_SVC_NFS) ||
+	       (op->kind == OP_ADMIT && op->program == PROGRAM_NFS);
+}
+
 static void apply(struct daemon *d, const struct event *ev, const struct op *op)
 {
 	switch (op->kind) {
@@ -157,7 +164,7 @@ static void apply(struct daemon *d, const struct event *ev, const struct op *op)
 		break;
 	}
 	/* A client is back: what it needs may have moved meanwhile. */
-	if (op->kind == OP_SESSION_BEGIN && op->service == PH_SVC_NFS && d->rpcmap)
+	if (d->rpcmap && nfs_begins(op))
 		rpcmap_ask(d->rpcmap);
 	if (op->kind != OP_REFUSE && op->kind != OP_RENEW)
 		d->dirty = true;
@@ -597,27 +604,28 @@ static int on_save(sd_event_source *s, uint64_t usec, void *arg)
 	return 0;
 }
 
+/* A timer that runs out sooner anyway is left alone: it then finds nothing to do, and looks again.
+ */
 static void arm(sd_event_source *s, uint64_t at)
 {
+	uint64_t usec = at / 1000, runs_out = 0;
 	int on = SD_EVENT_OFF;
 
 	(void)sd_event_source_get_enabled(s, &on);
-	if (on != SD_EVENT_OFF)
+	if (on != SD_EVENT_OFF && sd_event_source_get_time(s, &runs_out) >= 0 && runs_out <= usec)
 		return;
-	(void)sd_event_source_set_time(s, at / 1000);
+	(void)sd_event_source_set_time(s, usec);
 	(void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
-/*
- * A timer that runs is left alone, even if what it was for has gone: it then finds nothing to do.
- * Moving it with every pinhole would cost a system call each.
- */
+/* Moving a timer with every pinhole would cost a system call each. */
 static void schedule(struct daemon *d)
 {
+	const struct engine_stats *stats = engine_stats(d->engine);
 	uint64_t now = engine_now(), at = engine_deadline(d->engine);
 
 	if (d->rpcmap)
-		rpcmap_watch(d->rpcmap, engine_stats(d->engine)->live_sessions > 0);
+		rpcmap_watch(d->rpcmap, stats->live_sessions > 0 || stats->live_pinholes > 0);
 	if (at != DEADLINE_NEVER)
 		arm(d->tick, at > now + TICK_LEAST ? at : now + TICK_LEAST);
 	if (d->dirty)

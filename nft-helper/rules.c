@@ -1348,9 +1348,11 @@ static void seen_rules(struct batch *b)
 
 /*
  *   ct mark & mask != 0 return
- *   KEY @moved4 reject with tcp reset
+ *   KEY @moved4 [ct mark set ct mark & ~mask | pinhole,sunrpc] reject with tcp reset
  *
- * A flow with our mark is let in by another pinhole. The packet may be none of any flow.
+ * A flow with our mark is let in by another pinhole. The packet may be none of any flow. The reset
+ * belongs to the conntrack entry of the packet that it answers (nf_ct_attach()), and is `related` to
+ * it; for `mark` it gets the mark that lets it out. The entry itself goes with the packet.
  */
 static void moved_rules(struct batch *b, const struct plan *p)
 {
@@ -1362,6 +1364,8 @@ static void moved_rules(struct batch *b, const struct plan *p)
 		r = rule_begin(b, "moved");
 		load_key(&r, families[i]);
 		lookup(&r, rules_moved_name(families[i]), 0, false, false);
+		if (p->setup.policy.admit == ADMIT_MARK)
+			set_mark(&r, p->setup.mark_mask, pinhole_mark(p, PH_SVC_SUNRPC));
 		reset(&r);
 	}
 }

@@ -298,8 +298,9 @@ void show_table_end(struct show_table *t, const char *nothing)
 		(void)printf("%s\n", nothing);
 	for (unsigned int i = 0; t->n_cells && i < t->n_columns; i++)
 		print_cell(t, i, t->columns[i].title);
-	for (size_t i = 0; i < t->n_cells; i++)
-		print_cell(t, (unsigned int)(i % t->n_columns), t->cells[i]);
+	for (size_t row = 0; row < t->n_cells; row += t->n_columns)
+		for (unsigned int i = 0; i < t->n_columns; i++)
+			print_cell(t, i, t->cells[row + i]);
 	show_table_free(t);
 }
 

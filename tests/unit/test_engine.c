@@ -474,7 +474,7 @@ START_TEST(service_without_tracker)
 {
 	uint8_t packet[64] = { 0x45, 0, 0, 40, 0, 1, 0x40, 0, 64, 6, 0, 0, 192, 0, 2, 9, 198, 51,
 		100, 2, 1, 2, 0, 21, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, TCP_SYN };
-	struct event ev = { .kind = EV_COPY, .l3 = packet, .len = 40, .service = PH_SVC_MAX - 1 };
+	struct event ev = { .kind = EV_COPY, .l3 = packet, .len = 40, .service = PH_SVC_NONE };
 
 	world_input(&w, &ev);
 	ck_assert_uint_eq(stats()->reasons[REASON_NO_SERVICE], 1);

@@ -8,12 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "lib/kernel.h"
 #include "lib/rpc.h"
 #include "lib/world.h"
 
 #define WHOLE 0x7fffffffu /* a record of one fragment, a stream of one segment */
 
 static struct world w;
+static struct kernel kernel;
 static struct message call, answer, stream;
 static uint32_t xid;
 
@@ -42,8 +44,14 @@ static void connect_anew(void)
 	xid++;
 }
 
+static void follow(struct world *world)
+{
+	kernel_follow(&kernel, world);
+}
+
 static void again(void)
 {
+	kernel_reset(&kernel);
 	world_restart(&w);
 	connect_anew();
 }
@@ -54,12 +62,15 @@ static void begin(int place)
 	w.service = PH_SVC_SUNRPC;
 	w.l4proto = places[place].l4proto;
 	w.port = 111;
+	w.after = follow;
 	xid = 0x12345678;
 	again();
 }
 
 static void teardown(void)
 {
+	kernel_dies_out(&kernel, &w);
+	kernel_reset(&kernel);
 	world_end(&w);
 }
 
@@ -763,7 +774,6 @@ static const struct {
 	{ RPC_MOUNTD, 0x10000 + 40000, REASON_PORT_RANGE },
 	{ RPC_MOUNTD, 0xffffffff, REASON_PORT_RANGE },
 	{ RPC_YPBIND, 40001, REASON_PROGRAM },
-	{ RPC_PORTMAP, 40001, REASON_PROGRAM },
 	{ 0, 40001, REASON_PROGRAM },
 	{ 0xffffffff, 40001, REASON_PROGRAM },
 	{ 100005 + 1, 40001, REASON_PROGRAM },
@@ -994,7 +1004,15 @@ static void both_answers(void)
 	both_calls();
 }
 
+/* rpcbind itself: whoever asks it for its own port knows that. */
+static void portmap_itself(void)
+{
+	pmap_getport(&call, xid, RPC_PORTMAP, 2, RPC_TCP);
+	pmap_port(&answer, xid, 40001);
+}
+
 static void (*const silent[])(void) = {
+	portmap_itself,
 	port_zero,
 	uaddr_empty,
 	uaddr_port_zero,
@@ -1466,6 +1484,7 @@ START_TEST(inherited_session_goes_on)
 
 	begin(1);
 	control = world_control(&w);
+	kernel_reset(&kernel);
 	world_restart(&w);
 	world_ct(&w, EV_RESYNC, NULL, 0);
 	world_ct(&w, EV_CT_ALIVE, &control, PH_MARK_F_CONTROL | PH_SVC_SUNRPC);

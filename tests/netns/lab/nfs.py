@@ -19,7 +19,7 @@ import subprocess
 from . import poll, tap
 from .daemon import Daemon
 from .dialogue import FAMILY
-from .netns import TOOLS, CommandFailed, environment, tool
+from .netns import TOOLS, CommandFailed, tool
 from .topology import ADDRESS, CLIENT, CONCESSION, NEIGHBOURS, ROUTER, SERVER
 
 NFS_PORT, PORTMAP_PORT = 2049, 111
@@ -37,11 +37,14 @@ USER = "daemon"
 SEARCH = os.pathsep.join([f"{TOOLS}/usr/sbin", f"{TOOLS}/usr/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"])
 
 
+def missing():
+    return [name for name in PROGRAMS if not shutil.which(name, path=SEARCH)]
+
+
 def require():
     """Ends the test file with a loud skip when this distribution does not have the programs."""
-    missing = [name for name in PROGRAMS if not shutil.which(name, path=SEARCH)]
-    if missing:
-        tap.skip_all(f"not among the unpacked packages: {', '.join(missing)}")
+    if missing():
+        tap.skip_all(f"not among the unpacked packages: {', '.join(missing())}")
 
 
 # --- the firewall -------------------------------------------------------------------------------

@@ -17,14 +17,13 @@ import time
 
 from lab import nfs, oncrpc, poll, suite, tap, topology
 from lab.dialogue import connected, receive, start_connect
-from lab.nfs import MOUNTD, NLOCKMGR, OTHER, STATUS
+from lab.nfs import MOUNTD, NFS, NLOCKMGR, OTHER, STATUS
 from lab.oncrpc import Client, Registration, Service
 from lab.topology import ADDRESS, CLIENT, ROUTER, SERVER
 
 LINGER, TTL = 1, 3  # seconds
 UNLISTED = 100007  # ypbind
 WATCHED = 8  # seconds in which the local rpcbind's news must have been acted on
-STATE = "state.json"
 
 
 class Recorder:
@@ -242,6 +241,18 @@ def moves(s):
                 s.refused(second.port)
         mountd.unset()
         moved_datagrams(s, first, second, nfsd)
+        server = s.register(NFS, nfsd)
+        with s.case("NFS moved away from 2049: what the firewall itself passes is not refused"):
+            with s.joined(nfsd) as (flow, far):
+                tap.equal(s.client.getport(NFS, 3, "tcp"), nfsd.port)
+                s.works(nfsd)
+                server.move(second.port)
+                tap.equal(s.client.getport(NFS, 3, "tcp"), second.port)
+                tap.equal(s.ports(NFS), {second.port})
+                passes(flow, far)
+                s.works(nfsd)
+                s.works(second)
+        server.unset()
 
 
 def moved_datagrams(s, first, second, nfsd):
@@ -534,6 +545,18 @@ def discovery(s):
                 s.works(third)
                 tap.equal(s.ports(MOUNTD, state="dormant"), set())
                 s.refused(second.port)
+        server = s.register(NFS, nfsd)
+        with s.case("NFS itself is unregistered, as when it restarts: nobody is refused at 2049"):
+            with s.joined(nfsd):
+                s.wait_ports(NFS, {nfsd.port}, seconds=WATCHED)
+                s.works(nfsd)
+                server.unset()
+                s.wait_ports(NFS, set(), seconds=WATCHED)
+                s.works(nfsd)
+                server.move(nfsd.port)
+                s.wait_ports(NFS, {nfsd.port}, seconds=WATCHED)
+                s.works(nfsd)
+        server.unset()
         mountd.unset()
         unlisted.unset()
 
@@ -571,27 +594,33 @@ def away(s, daemon, mountd, word, go, come):
 
 def discovery_with_ganesha(s):
     ganesha = nfs.Ganesha(s.lab, s.rpcbind)
-    with s.pinholed(local_rpcbind=True) as daemon:
-        with s.case("ganesha restarted: all of its new ports open for a live client, the old ones close"):
-            for kill in (False, True):
+    nfs_client = nfs.NfsClient(s.lab, s.net.client, suite.SERVER_ADDRESS)
+
+    def all_of_it():
+        registered = s.rpcbind.registered(s.family)
+        return nfs.expected(registered, s.family, set(nfs.LISTED) - {NLOCKMGR}) | {
+            s.mapping(program, proto, port) for program, _, proto, port in registered if program == NLOCKMGR
+        }
+
+    def is_open():
+        return {m for m in s.daemon.mappings() if m[4] != nfs.PORTMAP}
+
+    with s.pinholed(local_rpcbind=True):
+        # From here on even 2049 has a pinhole, and connections to it must not count any less for that.
+        nfs_client.list(s.family)
+        for word, kill in (("as it was at first", None), ("restarted", False), ("killed and started", True)):
+            with s.case(f"ganesha {word}: all its ports, and no others, open for a live client, unasked"):
+                if kill is not None:
+                    ganesha.restart(kill)
                 with s.client.connect(nfs.NFS_PORT):
-                    wanted = set()
-
-                    def as_registered():
-                        registered = s.rpcbind.registered(s.family)
-                        wanted.clear()
-                        wanted.update(nfs.expected(registered, s.family, set(nfs.LISTED)))
-                        is_open = {m for m in daemon.mappings() if m[4] != nfs.PORTMAP}
-                        return is_open == {m for m in wanted if m[4] != nfs.PORTMAP}
-
                     poll.until(
-                        as_registered, lambda: f"{wanted} to be open: {daemon.mappings()}", WATCHED, 0.1
-                    )
-                    for entry in s.rpcbind.registered(s.family):
-                        if entry[0] in (MOUNTD, NLOCKMGR):
-                            program, version, proto, port = entry
+                        lambda: is_open() == all_of_it(),
+                        lambda: f"{all_of_it()} to be open: {is_open()}", WATCHED, 0.1,
+                    )  # fmt: skip
+                    for program, version, proto, port in s.rpcbind.registered(s.family):
+                        if program in (MOUNTD, NLOCKMGR):
                             s.client.call(port, proto, program, version)
-                ganesha.restart(kill)
+                nfs_client.list(s.family)
     ganesha.stop()
 
 
