@@ -15,6 +15,9 @@ PASSIVE = tuple(mode for mode in MODES if mode[1] in ("PASV", "EPSV"))
 OPERATIONS = ("download", "upload", "list")
 ANNOUNCING = {"PASV", "EPSV", "PORT", "EPRT"}
 
+# TLS goes no higher than 1.2: a 1.3 server sends tickets on each data connection, a client that only
+# uploads closes without having read them, its kernel resets, and the server calls that a failure.
+
 _counter = iter(range(1, 1 << 30))
 
 
@@ -93,7 +96,7 @@ class Curl(Client):
     def run(self, family, verb, operation, name, connect_timeout, max_time, tls):
         path = {"download": "data", "upload": f"upload/{name}", "list": ""}[operation]
         more = ["-T", "-"] if operation == "upload" else []
-        more += ["--ssl-reqd", "--insecure"] if tls else []
+        more += ["--ssl-reqd", "--insecure", "--tls-max", "1.2"] if tls else []
         command, env = self.command(
             family, verb, path, *more, connect_timeout=connect_timeout, max_time=max_time
         )
@@ -126,6 +129,7 @@ class Lftp(Client):
             "set ftp:use-mlsd no; set ftp:use-site-utime no; set ftp:use-site-utime2 no;",
             f"set ftp:ssl-allow {tls_wish}; set ftp:ssl-force {tls_wish}",
             f"set ftp:ssl-protect-data {tls_wish}; set ssl:verify-certificate no",
+            "set ssl:priority NORMAL:-VERS-TLS1.3",
             self.SETTINGS[verb],
             "debug 5",
             f"open -u anonymous,test ftp://{self._host(family)}/",

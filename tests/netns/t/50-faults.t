@@ -217,6 +217,7 @@ def independent(t, lab, net, admit):
     with t.case(f"{admit}: one on each host, each behind its own firewall, each with its own pinholes"):
         for place in PLACEMENTS:
             net.firewall(place, topology.strict(place, admit))
+        net.forget_flows()
         with (
             Daemon(lab, net.server, admit=admit) as on_server,
             Daemon(lab, net.router, admit=admit) as on_router,
