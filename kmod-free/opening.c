@@ -84,6 +84,8 @@ void refuse(struct engine *e, enum reason why, struct session *s, const struct t
 	if (flow) {
 		op->flow = *flow;
 		op->dport_hi = flow->dport;
+		if (!s) /* a session that was not to be, by its port */
+			op->service = policy_service_of(&e->policy, flow->dport);
 	}
 	if (cause)
 		cursor_escape(cause, op->cause, sizeof(op->cause));

@@ -145,6 +145,7 @@ static int filter_syscalls(void)
 		SCMP_SYS(clone3),
 		SCMP_SYS(set_robust_list),
 		SCMP_SYS(rseq),
+		SCMP_SYS(sigaltstack),
 		SCMP_SYS(eventfd2),
 		SCMP_SYS(connect),
 		SCMP_SYS(prlimit64),

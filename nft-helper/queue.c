@@ -17,8 +17,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* A whole packet and its attributes. The kernel segments what offloads have merged. */
-#define MESSAGE_MAX  (0xffff + 1024)
+/* A whole packet and its attributes; a multiple of 8, for the next one's sake. The kernel segments
+ * what offloads have merged. */
+#define MESSAGE_MAX  ((64 << 10) + 1024)
 #define VERDICT_SIZE 64
 #define MAXLEN       4096
 #define RECEIVE_SIZE (8 << 20)
@@ -51,7 +52,8 @@ int queue_open(struct queue **out)
 		err = -errno;
 		goto out;
 	}
-	/* Packets that found the buffer full have failed open; there is nothing to learn from it. */
+	/* Packets that found the buffer full have failed open; there is nothing to learn from it.
+	 */
 	(void)mnl_socket_setsockopt(q->nl, NETLINK_NO_ENOBUFS, &on, sizeof(on));
 	(void)setsockopt(queue_fd(q), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	for (int i = 0; i < QUEUE_BURST; i++) {
@@ -93,9 +95,9 @@ static int configure(struct queue *q, struct nlmsghdr *nlh)
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
-	return mnl_cb_run(answer, (size_t)n, 0, mnl_socket_get_portid(q->nl), NULL, NULL) < 0 ?
-	    -errno :
-	    0;
+	return mnl_cb_run(answer, (size_t)n, 0, mnl_socket_get_portid(q->nl), NULL, NULL) < 0
+		   ? -errno
+		   : 0;
 }
 
 int queue_bind(struct queue *q, uint16_t number, uint32_t range)
@@ -131,8 +133,8 @@ static int on_message(const struct nlmsghdr *nlh, void *arg)
 	nfg = mnl_nlmsg_get_payload(nlh);
 	number = ntohs(nfg->res_id);
 	hdr = mnl_attr_get_payload(attr[NFQA_PACKET_HDR]);
-	verdict = nfq_nlmsg_put(
-	    show->q->verdicts + show->q->verdict_len, NFQNL_MSG_VERDICT, number);
+	verdict =
+	    nfq_nlmsg_put(show->q->verdicts + show->q->verdict_len, NFQNL_MSG_VERDICT, number);
 	nfq_nlmsg_verdict_put(verdict, (int)ntohl(hdr->packet_id), NF_ACCEPT);
 	show->q->verdict_len += NLMSG_ALIGN(verdict->nlmsg_len);
 	if (attr[NFQA_PAYLOAD])
@@ -169,8 +171,8 @@ int queue_release(struct queue *q)
 	if (!q->verdict_len)
 		return 0;
 	for (;;) {
-		if (sendto(queue_fd(q), q->verdicts, q->verdict_len, 0,
-			(struct sockaddr *)&kernel, sizeof(kernel)) >= 0)
+		if (sendto(queue_fd(q), q->verdicts, q->verdict_len, 0, (struct sockaddr *)&kernel,
+			sizeof(kernel)) >= 0)
 			return 0;
 		if (errno != EINTR)
 			return -errno;
