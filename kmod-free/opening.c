@@ -188,11 +188,14 @@ void postpone(struct engine *e, struct pinhole *p, enum pinhole_todo todo)
 	pinhole_expire_at(&e->pinholes, p, 0);
 }
 
-/* Flows of a `many` pinhole do not survive it; a transfer let in alone runs to its own end. */
+/*
+ * Flows of a `many` pinhole do not survive it; a transfer let in alone runs to its own end. What could
+ * not be created is not ours: the packet went on, and the firewall may have accepted it by itself.
+ */
 static bool kills(const struct pinhole *p, enum reason why)
 {
 	return p->state == PINHOLE_BOUND && why != REASON_FLOW_ENDED &&
-	       (p->parent_id || why == REASON_OPERATOR);
+	       why != REASON_COMMIT_FAILED && (p->parent_id || why == REASON_OPERATOR);
 }
 
 static void drop(struct engine *e, struct pinhole *p, enum reason why)
@@ -313,6 +316,8 @@ static struct pinhole *bind_child(
 	if (pair) {
 		pair->bound++;
 		pair_flow_began(e, pair);
+		if (p->program == PROGRAM_NFS) /* a client is back at work */
+			pair_compare(e, pair);
 	}
 	return child;
 }

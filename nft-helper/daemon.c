@@ -239,6 +239,13 @@ static void settle_admits(struct daemon *d, const int *error)
 		    error[i] == -ENOENT ? "the control connection is gone" : strerror(-error[i]));
 		if (d->n_failed < FAILED_MAX)
 			d->failed[d->n_failed++] = d->admits[i].id;
+		/* Conntrack tells late of what has timed out; the next packet needs another master. */
+		if (error[i] == -ENOENT && !ct_exists(d->ct, &d->admits[i].master)) {
+			struct event gone = { .kind = EV_CT_DESTROY,
+				.tuple = d->admits[i].master };
+
+			feed(d, &gone);
+		}
 	}
 	close_failed(d);
 	commit_table(d);

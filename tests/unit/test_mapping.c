@@ -1177,6 +1177,7 @@ START_TEST(discovery_for_many_clients)
 	local_programs(n, 41000);
 	ck_assert_uint_eq(stats()->open_pinholes, 70 * n);
 	ck_assert_uint_eq(stats()->reasons[REASON_UNREGISTERED], 70 * n);
+	ck_assert_uint_eq(stats()->reasons[REASON_LIMIT_BURST], 0);
 }
 END_TEST
 
