@@ -125,8 +125,12 @@ struct pair *pair_of_pinhole(const struct engine *e, const struct pinhole *p);
 void pair_flow_began(struct engine *e, struct pair *pair);
 void pair_flow_ended(struct engine *e, struct pair *pair);
 
-/* A TCP flow is about to end that conntrack will keep for a while. pair may be NULL. */
+/*
+ * A TCP flow is about to end that conntrack will keep for a while; pair may be NULL. And conntrack
+ * has forgotten a flow, whatever it was.
+ */
 void pair_flow_finished(struct pair *pair, const struct tuple *flow);
+void pair_flow_gone(struct engine *e, const struct tuple *flow);
 
 /*
  * A flow of the hosts of this mapping that conntrack knows, to be the master of the next: a live

@@ -287,6 +287,7 @@ static void on_ct_destroy(struct engine *e, const struct event *ev)
 		close_pinhole(e, p, REASON_FLOW_ENDED);
 	if (s)
 		session_end(e, s, REASON_SESSION_ENDED);
+	pair_flow_gone(e, &ev->tuple);
 }
 
 static void on_resync(struct engine *e)

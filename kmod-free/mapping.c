@@ -61,6 +61,14 @@ void pair_flow_finished(struct pair *pair, const struct tuple *flow)
 		pair->last = *flow;
 }
 
+void pair_flow_gone(struct engine *e, const struct tuple *flow)
+{
+	struct pair *pair = pair_of(&e->pairs, &flow->src, &flow->dst);
+
+	if (pair && tuple_equal(&pair->last, flow))
+		memset(&pair->last, 0, sizeof(pair->last));
+}
+
 void pairs_linger(struct engine *e)
 {
 	struct deadline *d;

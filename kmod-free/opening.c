@@ -189,8 +189,9 @@ void postpone(struct engine *e, struct pinhole *p, enum pinhole_todo todo)
 }
 
 /*
- * Flows of a `many` pinhole do not survive it; a transfer let in alone runs to its own end. What could
- * not be created is not ours: the packet went on, and the firewall may have accepted it by itself.
+ * Flows of a `many` pinhole do not survive it; a transfer let in alone runs to its own end. What
+ * could not be created is not ours: the packet went on, and the firewall may have accepted it by
+ * itself.
  */
 static bool kills(const struct pinhole *p, enum reason why)
 {
@@ -316,8 +317,6 @@ static struct pinhole *bind_child(
 	if (pair) {
 		pair->bound++;
 		pair_flow_began(e, pair);
-		if (p->program == PROGRAM_NFS) /* a client is back at work */
-			pair_compare(e, pair);
 	}
 	return child;
 }

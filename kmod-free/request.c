@@ -67,6 +67,14 @@ enum reason judge(
 	return policy_judge(&e->policy, svc, r->port, &r->announced, peer);
 }
 
+/* The session came back to a client's rpcbind itself: a callback is not called back. */
+static bool is_callback(const struct engine *e, const struct session *s)
+{
+	const struct pinhole *p = pinhole_bound(&e->pinholes, &s->tuple);
+
+	return p && p->portmap;
+}
+
 uint32_t track_expect(struct track *t, const struct request *r)
 {
 	struct engine *e = t->engine;
@@ -75,6 +83,8 @@ uint32_t track_expect(struct track *t, const struct request *r)
 	enum reason why = judge(e, (enum ph_service)s->service, r, &flow.dst);
 	uint32_t id = 0;
 
+	if (r->portmap && is_callback(e, s))
+		return 0;
 	if (why == REASON_ANNOUNCED && !ops_left(e, OPS_PER_REQUEST))
 		why = REASON_LIMIT_BURST;
 	if (why == REASON_ANNOUNCED)

@@ -677,6 +677,13 @@ START_TEST(master_of_the_linger)
 	query = lock;
 	lock.sport++;
 	ck_assert(is_master(first(&lock), &query));
+	/* When conntrack has forgotten that as well, what remains is what announced the port. */
+	world_ct(&w, EV_CT_DESTROY, &query, PINHOLE);
+	world_packet(&w, EV_END, &lock, TCP_FIN | TCP_ACK);
+	world_ct(&w, EV_CT_DESTROY, &lock, PINHOLE);
+	lock.sport++;
+	query = world_control(&w);
+	ck_assert(is_master(first(&lock), &query));
 }
 END_TEST
 
