@@ -130,7 +130,8 @@ static void stage_spent(struct daemon *d, const struct op *op)
 	d->staged = urgent || ++d->spent >= SPENT_MAX;
 }
 
-/* An NFS flow, which the firewall lets in by itself, or by a mapping when the client asked for it. */
+/* An NFS flow, which the firewall lets in by itself, or by a mapping when the client asked for it.
+ */
 static bool nfs_begins(const struct op *op)
 {
 	return (op->kind == OP_SESSION_BEGIN && op->service == PH_SVC_NFS) ||
@@ -239,10 +240,10 @@ static void settle_admits(struct daemon *d, const int *error)
 		    error[i] == -ENOENT ? "the control connection is gone" : strerror(-error[i]));
 		if (d->n_failed < FAILED_MAX)
 			d->failed[d->n_failed++] = d->admits[i].id;
-		/* Conntrack tells late of what has timed out; the next packet needs another master. */
+		/* Conntrack tells late of what has timed out; the next packet needs another master.
+		 */
 		if (error[i] == -ENOENT && !ct_exists(d->ct, &d->admits[i].master)) {
-			struct event gone = { .kind = EV_CT_DESTROY,
-				.tuple = d->admits[i].master };
+			struct event gone = { .kind = EV_CT_DESTROY, .tuple = d->admits[i].master };
 
 			feed(d, &gone);
 		}
@@ -466,6 +467,13 @@ static int on_told(sd_event_source *s, int fd, uint32_t revents, void *arg)
 	return read_idle(d);
 }
 
+/* With `mark` conntrack's events are what binds flows: while a pinhole waits for one, they come
+ * first. */
+static bool bound_by_conntrack(const struct daemon *d)
+{
+	return table_admit(d->table) == ADMIT_MARK && engine_stats(d->engine)->open_pinholes > 0;
+}
+
 static int on_queue(sd_event_source *s, int fd, uint32_t revents, void *arg)
 {
 	int error[QUEUE_BURST] = { 0 };
@@ -477,7 +485,7 @@ static int on_queue(sd_event_source *s, int fd, uint32_t revents, void *arg)
 		held = queue_receive(d->queue);
 		if (held < 0)
 			return fail(d, "cannot read held packets (nfnetlink_queue)", held);
-		err = read_told(d, false);
+		err = read_told(d, bound_by_conntrack(d));
 		if (err < 0)
 			return err;
 		queue_show(d->queue, on_held, d);
@@ -490,12 +498,6 @@ static int on_queue(sd_event_source *s, int fd, uint32_t revents, void *arg)
 		if (d->n_admits)
 			settle_admits(d, error);
 	} while (held == QUEUE_BURST);
-	/* With `mark` its events are what binds a flow; by the next announcement they have come. */
-	if (table_admit(d->table) == ADMIT_MARK) {
-		err = read_conntrack(d);
-		if (err < 0)
-			return fail(d, "cannot follow conntrack (nf_conntrack_netlink)", err);
-	}
 	rest(d);
 	schedule(d);
 	return 0;
