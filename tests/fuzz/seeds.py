@@ -108,10 +108,72 @@ def streams():
                                segment(0, 5), segment(0, 7))
 
 
+def words(*values):
+    return struct.pack(f">{len(values)}I", *values)
+
+
+def opaque(text):
+    return words(len(text)) + text + bytes(-len(text) % 4)
+
+
+def call(version, procedure, arguments=b""):
+    return words(7, 0, 2, 100000, version, procedure, 0, 0, 0, 0) + arguments
+
+
+def answer(results):
+    return words(7, 1, 0, 0, 0, 0) + results
+
+
+def record(message):
+    return words(1 << 31 | len(message)) + message
+
+
+def told(direction, message, over_tcp):
+    """One step of fuzz_sunrpc: what to send, and how much."""
+    message = record(message) if over_tcp else message
+    more, less = divmod(len(message), 256)
+    return bytes([direction | over_tcp << 1 | more << 2, less]) + message
+
+
+def rpc():
+    service = opaque(b"tcp") + opaque(b"") + opaque(b"")
+    exchanges = {
+        "getport": (call(2, 3, words(100005, 3, 6, 0)), words(20048)),
+        "lock": (call(2, 3, words(100021, 4, 6, 0)), words(40000)),
+        "dump2": (call(2, 4), words(1, 100005, 3, 17, 635, 1, 100003, 3, 6, 2049, 0)),
+        "getaddr": (call(4, 3, words(100005, 3) + service), opaque(b"198.51.100.2.78.80")),
+        "dump4": (call(4, 4), words(1, 100024, 1) + opaque(b"udp") + opaque(b"0.0.0.0.3.120")
+                  + opaque(b"statd") + words(0)),
+        "list": (call(4, 11, words(100005, 3) + service), words(1) + opaque(b"0.0.0.0.78.80")
+                 + opaque(b"tcp") + words(3) + opaque(b"inet") + opaque(b"tcp") + words(0)),
+        "callit": (call(2, 5, words(100005, 3, 1, 0)), words(20048, 0)),
+    }
+    for name, (question, results) in exchanges.items():
+        for over_tcp in (0, 1):
+            yield f"{name}-{over_tcp}", told(0, question, over_tcp) + told(1, answer(results), over_tcp)
+
+
+def ftp():
+    def says(direction, line):
+        return bytes([direction | 16, len(line)]) + line
+
+    start = b"\0\x02\x03"
+    for name, ask, reply in (
+        ("pasv", b"PASV\r\n", b"227 x (198,51,100,2,156,64)\r\n"),
+        ("epsv", b"EPSV\r\n", b"229 x (|||40000|)\r\n"),
+        ("port", b"PORT 192,0,2,1,156,64\r\n", b"500 no\r\n"),
+        ("eprt", b"EPRT |1|192.0.2.1|40000|\r\n", b"200 ok\r\n"),
+        ("tls", b"AUTH TLS\r\n", b"234 go\r\n"),
+    ):
+        yield name, start + says(0, ask) + says(1, reply)
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(f"usage: {sys.argv[0]} DIRECTORY")
-    for fuzzer, seeds in (("packet", packets()), ("stream", streams())):
+    for fuzzer, seeds in (
+        ("packet", packets()), ("stream", streams()), ("sunrpc", rpc()), ("ftp", ftp()),
+    ):  # fmt: skip
         directory = pathlib.Path(sys.argv[1], fuzzer)
         directory.mkdir(parents=True, exist_ok=True)
         for name, content in seeds:
