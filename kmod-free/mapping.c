@@ -377,7 +377,7 @@ static void open_local(struct engine *e, struct pair *pair, const struct origin 
 		const struct local_program *l = &e->local.program[i];
 		const char *name = policy_program_name(l->program);
 		struct tuple flow = o->master;
-		enum reason why;
+		enum reason why = REASON_NONE;
 
 		(void)snprintf(cause, sizeof(cause), "local rpcbind: %s v%u %s port %u",
 		    name ? name : "?", l->version, l->l4proto == L4_TCP ? "tcp" : "udp", l->port);

@@ -241,8 +241,8 @@ static bool add_program(struct reading *r, int line, struct service_policy *svc,
 		return false;
 	}
 	if (svc->n_programs == POLICY_PROGRAMS) {
-		complain(r, line, "program '%.64s' is one too many: at most %d", word,
-		    POLICY_PROGRAMS);
+		complain(
+		    r, line, "program '%.64s' is one too many: at most %d", word, POLICY_PROGRAMS);
 		return false;
 	}
 	svc->programs[svc->n_programs++] = program;

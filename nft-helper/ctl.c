@@ -421,8 +421,7 @@ static void do_rpc(struct peer *c, const json_t *request)
 	(void)request;
 	if (items && host->rpc)
 		host->rpc(host->arg, items);
-	json_array_foreach(items, i, item)
-		append_json(c, json_incref(item));
+	json_array_foreach(items, i, item) append_json(c, json_incref(item));
 	json_decref(items);
 	answer_ok(c);
 }

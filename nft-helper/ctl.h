@@ -16,7 +16,8 @@
  * may run the loop or call ctl_close(). close() may call ctl_publish().
  */
 struct ctl_host {
-	/* Before each request: the engine may change here, and nowhere else while one is answered. */
+	/* Before each request: the engine may change here, and nowhere else while one is answered.
+	 */
 	void (*refresh)(void *arg);
 	const struct engine *(*engine)(void *arg);
 	uint64_t (*now)(void *arg); /* engine time, ns */
@@ -28,7 +29,8 @@ struct ctl_host {
 	void (*stats)(void *arg, json_t *stats);
 	/* Fills in "admit", "capture", "lacks", ...; "version" and "pid" are already there. */
 	void (*status)(void *arg, json_t *status);
-	/* What the local rpcbind says: appends one object a program, after one about rpcbind itself. */
+	/* What the local rpcbind says: appends one object a program, after one about rpcbind
+	 * itself. */
 	void (*rpc)(void *arg, json_t *items);
 	void *arg;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The daemon's loop: kernel events into the engine, its decisions back into the kernel, in the order
- * that commit-before-verdict needs. Knows the adapters and the engine, and no protocol.
+ * The daemon's loop: kernel events into the engine, its decisions back into the kernel, in the
+ * order that commit-before-verdict needs. Knows the adapters and the engine, and no protocol.
  */
 #ifndef DAEMON_H
 #define DAEMON_H
@@ -19,7 +19,8 @@ struct daemon;
  * Everything up to the point where packets are handled: sockets, table, restored state, control
  * socket, and then privileges dropped. What failed has been logged. 0 or -errno.
  */
-int daemon_start(struct daemon **out, const struct daemon_options *options, const struct config *conf);
+int daemon_start(
+    struct daemon **out, const struct daemon_options *options, const struct config *conf);
 
 /* Until SIGTERM or SIGINT. 0, or -errno when the environment broke. */
 int daemon_run(struct daemon *d);

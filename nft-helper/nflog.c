@@ -93,9 +93,9 @@ static int configure(struct nflog *log, struct nlmsghdr *nlh)
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
-	return mnl_cb_run(answer, (size_t)n, 0, mnl_socket_get_portid(log->nl), NULL, NULL) < 0 ?
-	    -errno :
-	    0;
+	return mnl_cb_run(answer, (size_t)n, 0, mnl_socket_get_portid(log->nl), NULL, NULL) < 0
+		   ? -errno
+		   : 0;
 }
 
 int nflog_bind(struct nflog *log, uint16_t group, uint32_t range)

@@ -30,8 +30,8 @@ int nflog_bind(struct nflog *log, uint16_t group, uint32_t range);
 int nflog_fd(const struct nflog *log);
 
 /*
- * Takes up to NFLOG_BURST copies without waiting, and shows none yet. Returns how many messages there
- * were (a full burst means that more may wait); -ENOBUFS when some were lost; other -errno.
+ * Takes up to NFLOG_BURST copies without waiting, and shows none yet. Returns how many messages
+ * there were (a full burst means that more may wait); -ENOBUFS when some were lost; other -errno.
  */
 int nflog_receive(struct nflog *log);
 

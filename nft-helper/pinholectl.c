@@ -345,9 +345,9 @@ static int run_rpc(const struct call *call)
 		json_decref(answer);
 		show_table_free(table);
 	} else {
-		(void)printf("local rpcbind: %s\n",
-		    json_string_value(json_object_get(rpcbind, "rpcbind")));
-		json_array_foreach(items, i, item) if (i && table) (void)
+		(void)printf(
+		    "local rpcbind: %s\n", json_string_value(json_object_get(rpcbind, "rpcbind")));
+		json_array_foreach(items, i, item) if (i && table)(void)
 		    show_table_add(table, item);
 		if (table)
 			show_table_end(table, "it names no program");

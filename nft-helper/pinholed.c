@@ -15,7 +15,8 @@
 static const char usage_text[] =
     "usage: pinholed [-c FILE] [-r DIRECTORY] [-q | -v]\n"
     "\n"
-    "Follows the control sessions of dynamic-port protocols and opens the firewall for exactly the\n"
+    "Follows the control sessions of dynamic-port protocols and opens the firewall for exactly "
+    "the\n"
     "flows that they announce, while they live. Stays in the foreground.\n"
     "\n"
     "  -c, --config FILE           configuration (default " PH_CONF_FILE ")\n"
@@ -79,8 +80,8 @@ int main(int argc, char **argv)
 	conf_defaults(&conf);
 	/* Only a file that was named must exist. */
 	if (where.conf_path || access(PH_CONF_FILE, F_OK) == 0) {
-		err = conf_load(where.conf_path ? where.conf_path : PH_CONF_FILE, &conf, error,
-		    sizeof(error));
+		err = conf_load(
+		    where.conf_path ? where.conf_path : PH_CONF_FILE, &conf, error, sizeof(error));
 		if (err < 0) {
 			log_line(LOG_LEVEL_ERROR, "%s", error);
 			return 1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Giving up what the daemon does not need, in stages that main() calls in order. Each says what holds
- * after it; nothing is ever taken back.
+ * Giving up what the daemon does not need, in stages that main() calls in order. Each says what
+ * holds after it; nothing is ever taken back.
  */
 #ifndef PRIVS_H
 #define PRIVS_H

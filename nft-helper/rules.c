@@ -1351,8 +1351,8 @@ static void seen_rules(struct batch *b)
  *   KEY @moved4 [ct mark set ct mark & ~mask | pinhole,sunrpc] reject with tcp reset
  *
  * A flow with our mark is let in by another pinhole. The packet may be none of any flow. The reset
- * belongs to the conntrack entry of the packet that it answers (nf_ct_attach()), and is `related` to
- * it; for `mark` it gets the mark that lets it out. The entry itself goes with the packet.
+ * belongs to the conntrack entry of the packet that it answers (nf_ct_attach()), and is `related`
+ * to it; for `mark` it gets the mark that lets it out. The entry itself goes with the packet.
  */
 static void moved_rules(struct batch *b, const struct plan *p)
 {

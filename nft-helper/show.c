@@ -86,8 +86,8 @@ static void cell_service(const json_t *item, const char *key, char *text)
 	json_array_foreach(versions, i, v)
 	{
 		used = strlen(text);
-		(void)snprintf(text + used, CELL - used, "%s%d", i ? "," : " v",
-		    (int)json_integer_value(v));
+		(void)snprintf(
+		    text + used, CELL - used, "%s%d", i ? "," : " v", (int)json_integer_value(v));
 	}
 }
 

@@ -44,8 +44,8 @@ static bool tuple_of(json_t *j, struct tuple *out)
 		return false;
 	out->l4proto = (uint8_t)l4;
 	return addr_parse(src, strlen(src), &out->src) && addr_parse(dst, strlen(dst), &out->dst) &&
-	    out->src.family == out->dst.family && port_of(sport, &out->sport) &&
-	    port_of(dport, &out->dport);
+	       out->src.family == out->dst.family && port_of(sport, &out->sport) &&
+	       port_of(dport, &out->dport);
 }
 
 static int put_line(FILE *f, json_t *item)
@@ -80,9 +80,11 @@ static int write_all(FILE *f, const struct engine *e)
 {
 	int err = put_line(f, json_pack("{s:s,s:i}", "kind", "state", "version", STATE_VERSION));
 
-	for (const struct session *s = engine_first_session(e); s && !err; s = engine_next_session(s))
+	for (const struct session *s = engine_first_session(e); s && !err;
+	     s = engine_next_session(s))
 		err = put_line(f, session_json(s));
-	for (const struct pinhole *p = engine_first_pinhole(e); p && !err; p = engine_next_pinhole(p))
+	for (const struct pinhole *p = engine_first_pinhole(e); p && !err;
+	     p = engine_next_pinhole(p))
 		if (worth_saving(p))
 			err = put_line(f, pinhole_json(p));
 	return err;
@@ -90,7 +92,8 @@ static int write_all(FILE *f, const struct engine *e)
 
 int state_save(int dir, const struct engine *e)
 {
-	int fd = openat(dir, STATE_TMP, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd =
+	    openat(dir, STATE_TMP, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
 	int err;
 
@@ -121,8 +124,8 @@ static bool claim_session(json_t *item, struct engine *e, uint64_t now, unsigned
 	json_t *tuple = NULL;
 	struct tuple t;
 
-	if (json_unpack(item, "{s:i,s:b,s:o}", "service", &service, "encrypted", &encrypted, "tuple",
-		&tuple) < 0 ||
+	if (json_unpack(item, "{s:i,s:b,s:o}", "service", &service, "encrypted", &encrypted,
+		"tuple", &tuple) < 0 ||
 	    !service_of(service) || !tuple_of(tuple, &t))
 		return false;
 	*claims += engine_restore_session(e, now, &t, (enum ph_service)service, encrypted);
@@ -137,9 +140,9 @@ static bool claim_pinhole(json_t *item, struct engine *e, uint64_t now, unsigned
 	struct restored_pinhole r;
 
 	memset(&r, 0, sizeof(r));
-	if (json_unpack(item, "{s:i,s:o,s:o,s:I,s:b,s:b,s:I,s:I,s:s}", "service", &service, "master",
-		&master, "flow", &flow, "last", &last, "many", &many, "portmap", &portmap, "program",
-		&program, "versions", &versions, "cause", &r.cause) < 0 ||
+	if (json_unpack(item, "{s:i,s:o,s:o,s:I,s:b,s:b,s:I,s:I,s:s}", "service", &service,
+		"master", &master, "flow", &flow, "last", &last, "many", &many, "portmap", &portmap,
+		"program", &program, "versions", &versions, "cause", &r.cause) < 0 ||
 	    !service_of(service) || !tuple_of(master, &r.master) || !tuple_of(flow, &r.flow) ||
 	    !port_of(last, &r.dport_hi) || r.dport_hi < r.flow.dport || program < 0 ||
 	    program > UINT32_MAX || versions < 0 || versions > UINT32_MAX)
@@ -180,7 +183,8 @@ int state_load(int dir, struct engine *e, uint64_t now, unsigned int *claims)
 		return err;
 	}
 	item = json_loadf(f, JSON_DISABLE_EOF_CHECK, NULL);
-	if (!item || json_unpack(item, "{s:i}", "version", &version) < 0 || version != STATE_VERSION)
+	if (!item || json_unpack(item, "{s:i}", "version", &version) < 0 ||
+	    version != STATE_VERSION)
 		err = -EINVAL;
 	while (!err) {
 		json_decref(item);

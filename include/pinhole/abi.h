@@ -27,7 +27,7 @@ enum ph_service {
  * Six adjacent bits of the conntrack mark are ours, and only they are ever written:
  *
  *   bit 5      the flow was let in by a pinhole
- *   bit 4      the flow is a tracked control session (together with bit 5: one that a pinhole let in)
+ *   bit 4      the flow is a tracked control session; with bit 5: one that a pinhole let in
  *   bits 3..0  enum ph_service
  *
  * The field may be moved by choosing another mask of six adjacent bits.

@@ -11,7 +11,7 @@
  *   {"cmd": "stats"}                     one item
  *   {"cmd": "watch"}                     events as they happen, until the peer hangs up
  *   {"cmd": "close", "id": 7}            root only
- *   {"cmd": "rpc"}                       the local rpcbind's state, then its programs, one item a line
+ *   {"cmd": "rpc"}                       the local rpcbind, then its programs, one item a line
  *   {"cmd": "status"}                    version, admit, capture mode, what the kernel lacks
  *
  * Answer: any number of item lines, then one closing line:

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * FTP through the whole engine: the input is a script of segments, of both directions and any order.
- * Whatever it says, what is open must be of this client and server, a TCP port from 1024 up, and one
- * at a time, and every op must be followed by the bookkeeping that it stands for.
+ * FTP through the whole engine: the input is a script of segments, of both directions and any
+ * order. Whatever it says, what is open must be of this client and server, a TCP port from 1024 up,
+ * and one at a time, and every op must be followed by the bookkeeping that it stands for.
  */
 #include <assert.h>
 #include <stdlib.h>

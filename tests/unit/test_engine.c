@@ -191,7 +191,8 @@ START_TEST(other_session_same_expectation)
 {
 	uint32_t first = pasv(40000), second;
 
-	/* Another control connection of the same client: the newest announcement is the valid one. */
+	/* Another control connection of the same client: the newest announcement is the valid one.
+	 */
 	w.sport = 40001;
 	world_connect(&w);
 	second = pasv(40000);
@@ -214,7 +215,8 @@ START_TEST(reuse_of_the_control_port)
 }
 END_TEST
 
-/* --- limits ------------------------------------------------------------------------------------- */
+/* --- limits -------------------------------------------------------------------------------------
+ */
 
 START_TEST(limit_sessions)
 {
@@ -315,7 +317,8 @@ START_TEST(full_decision_loses_nothing)
 }
 END_TEST
 
-/* --- lost events and restarts ------------------------------------------------------------------- */
+/* --- lost events and restarts -------------------------------------------------------------------
+ */
 
 START_TEST(resync_drops_what_is_gone)
 {
@@ -449,7 +452,8 @@ START_TEST(restored_tls_session_stays_closed)
 }
 END_TEST
 
-/* --- odd packets -------------------------------------------------------------------------------- */
+/* --- odd packets --------------------------------------------------------------------------------
+ */
 
 START_TEST(odd_packets)
 {

@@ -71,7 +71,8 @@ static void nothing(void)
 	ck_assert_uint_eq(world_count(&w, OP_REFUSE), 0);
 }
 
-/* --- the four ways ------------------------------------------------------------------------------ */
+/* --- the four ways ------------------------------------------------------------------------------
+ */
 
 START_TEST(pasv)
 {
@@ -172,7 +173,8 @@ START_TEST(other_command_turned_down)
 }
 END_TEST
 
-/* --- segments ----------------------------------------------------------------------------------- */
+/* --- segments -----------------------------------------------------------------------------------
+ */
 
 START_TEST(chopped)
 {
@@ -314,7 +316,8 @@ START_TEST(unseen_beginning_of_one_direction)
 }
 END_TEST
 
-/* --- pipelining --------------------------------------------------------------------------------- */
+/* --- pipelining ---------------------------------------------------------------------------------
+ */
 
 START_TEST(coalesced)
 {
@@ -390,7 +393,8 @@ START_TEST(burst_is_bounded)
 }
 END_TEST
 
-/* --- refusals ----------------------------------------------------------------------------------- */
+/* --- refusals -----------------------------------------------------------------------------------
+ */
 
 static const struct {
 	const char *command, *reply;
@@ -434,7 +438,11 @@ static const struct {
 	{ "EPRT |1|192.0.2.1|65558|\r\n", "", REASON_PORT_RANGE },
 	{ "EPRT |1|192.0.2.1|40000\r\n", "", REASON_MALFORMED },
 	{ "EPRT |1|192.0.2.1|40000|x\r\n", "", REASON_MALFORMED },
-	{ "EPRT \x01" "1\x01" "192.0.2.1\x01" "40000\x01\r\n", "", REASON_MALFORMED },
+	{ "EPRT \x01"
+	  "1\x01"
+	  "192.0.2.1\x01"
+	  "40000\x01\r\n",
+	    "", REASON_MALFORMED },
 	{ "EPSV ALL\r\nPORT 192,0,2,1,156,64\r\n", "", REASON_EPSV_ALL },
 	{ "EPSV ALL\r\nPASV\r\n", "200 ok\r\n227 x (198,51,100,2,156,64)\r\n", REASON_EPSV_ALL },
 	{ "PASV\r\n", "500 no such: \n227 x (198,51,100,2,156,64)\r\n", REASON_BARE_LF },
