@@ -351,13 +351,14 @@ static void close_stale(struct engine *e, struct pair *pair)
 	do {
 		again = false;
 		DL_FOREACH (pair->owner.pinholes, p) {
+			/* What the firewall accepts anyway is not ended by a server's restart. */
 			if (!p->many || !p->program || p->portmap || p->todo == TODO_CLOSE ||
-			    !is_local(e, &p->flow.dst))
+			    !is_local(e, &p->flow.dst) || !given_up(e, p))
 				continue;
 			p->versions = confirmed(e, p);
 			if (p->versions)
 				continue;
-			p->moved = given_up(e, p);
+			p->moved = true;
 			close_pinhole(e, p, REASON_UNREGISTERED);
 			again = true;
 			break;
@@ -439,7 +440,9 @@ static bool compare(struct engine *e, struct pair *pair)
 {
 	struct origin o;
 
-	close_stale(e, pair);
+	/* Only by news: what has been announced since the last ones is newer than they are. */
+	if (pair->news)
+		close_stale(e, pair);
 	if (client_at_work(e, pair, &o))
 		open_local(e, pair, &o);
 	return ops_left(e, OPS_PER_MAPPING);
@@ -456,7 +459,7 @@ void pairs_compare(struct engine *e)
 			continue;
 		if (!compare(e, pair))
 			return;
-		pair->compare = false;
+		pair->compare = pair->news = false;
 		pair_put(&e->pairs, pair);
 	}
 	e->comparing = false;
@@ -466,6 +469,8 @@ void pairs_to_compare(struct engine *e)
 {
 	struct pair *pair;
 
-	for (pair = e->pairs.all; pair; pair = pair->hh.next)
+	for (pair = e->pairs.all; pair; pair = pair->hh.next) {
 		to_compare(e, pair);
+		pair->news = true;
+	}
 }

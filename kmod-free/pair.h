@@ -16,6 +16,7 @@ struct pair {
 	struct tuple last;      /* the last that finished: conntrack keeps it for a while */
 	struct deadline linger; /* armed while there is no flow and mappings are still open */
 	bool compare;           /* with what runs on this host, at the next chance */
+	bool news;              /* and what runs there has just been told anew */
 	UT_hash_handle hh;
 };
 
