@@ -351,14 +351,13 @@ static void close_stale(struct engine *e, struct pair *pair)
 	do {
 		again = false;
 		DL_FOREACH (pair->owner.pinholes, p) {
-			/* What the firewall accepts anyway is not ended by a server's restart. */
 			if (!p->many || !p->program || p->portmap || p->todo == TODO_CLOSE ||
-			    !is_local(e, &p->flow.dst) || !given_up(e, p))
+			    !is_local(e, &p->flow.dst))
 				continue;
 			p->versions = confirmed(e, p);
 			if (p->versions)
 				continue;
-			p->moved = true;
+			p->moved = given_up(e, p);
 			close_pinhole(e, p, REASON_UNREGISTERED);
 			again = true;
 			break;
