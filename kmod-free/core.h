@@ -133,10 +133,10 @@ void pair_flow_finished(struct pair *pair, const struct tuple *flow);
 void pair_flow_gone(struct engine *e, const struct tuple *flow);
 
 /*
- * A flow of the hosts of this mapping that conntrack knows, to be the master of the next: a live
- * one, or the last that was. *master stays as it is when there is none.
+ * A flow of the hosts of this mapping (or of this flow of one) that conntrack knows, to be its
+ * master: a live one, or the last that was. False, and *master as it is, when there is none.
  */
-void mapping_master(const struct engine *e, const struct pinhole *p, struct tuple *master);
+bool mapping_master(const struct engine *e, const struct pinhole *p, struct tuple *master);
 
 /* Closes a mapping (or any other pinhole), and forgets its pair if that was all. */
 void close_mapping(struct engine *e, struct pinhole *p, enum reason why);

@@ -182,6 +182,11 @@ static bool looked_into(enum ph_service svc)
 	return !tracker || tracker->bytes;
 }
 
+static bool ends(const struct packet *pkt)
+{
+	return pkt->tcp_flags & (TCP_FIN | TCP_RST);
+}
+
 static void on_control(
     struct engine *e, const struct event *ev, const struct packet *pkt, bool full)
 {
@@ -199,7 +204,7 @@ static void on_control(
 		 * Never in mid-stream where bytes are looked into. Besides, a FIN is not held and
 		 * may overtake what is: the last words of a session that has ended are no new one.
 		 */
-		if (tcp ? !opens && looked_into(ev->service) : ev->dir == DIR_REPLY)
+		if (tcp ? !opens && (looked_into(ev->service) || ends(pkt)) : ev->dir == DIR_REPLY)
 			return;
 		s = session_begin(e, &original, ev->service, false);
 		if (!s)
@@ -574,6 +579,14 @@ enum match engine_match(
 	if (pinhole_bound(&e->pinholes, t))
 		return MATCH_BOUND;
 	return usable(e, t) ? MATCH_EXPECTED : MATCH_NONE;
+}
+
+bool engine_another_master(const struct engine *e, uint32_t id, struct tuple *master)
+{
+	const struct pinhole *p = pinhole_by_id(&e->pinholes, id);
+
+	return p && p->state == PINHOLE_BOUND && p->todo != TODO_CLOSE &&
+	       mapping_master(e, p, master);
 }
 
 bool engine_restore_session(

@@ -137,6 +137,12 @@ enum match engine_match(
     const struct engine *e, const struct tuple *t, enum ph_service *service, enum dir *dir);
 
 /*
+ * The master of OP_ADMIT turned out to be gone, and EV_CT_DESTROY has said so: another for this
+ * BOUND pinhole, while its first packet is still held. False when there is none.
+ */
+bool engine_another_master(const struct engine *e, uint32_t id, struct tuple *master);
+
+/*
  * Restart: what an earlier run remembered, sessions before pinholes. Both only count once
  * EV_CT_ALIVE proves them, between EV_RESYNC and EV_RESYNCED, which must follow. False when refused
  * by the limits or memory. Restored OPEN pinholes are reported as OP_OPEN by EV_RESYNCED.

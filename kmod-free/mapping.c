@@ -12,8 +12,6 @@
 #include <string.h>
 #include <utlist.h>
 
-#define PROGRAM_NFS 100003u
-
 struct pair *pair_of_pinhole(const struct engine *e, const struct pinhole *p)
 {
 	return p->paired ? pair_of(&e->pairs, &p->flow.src, &p->flow.dst) : NULL;
@@ -131,31 +129,45 @@ void mapping_wake(struct engine *e, struct pinhole *p)
 	report_open(e, p, REASON_RETURNED);
 }
 
-/* TCP first: its end is known at once, that of UDP by conntrack's timeout only. */
-static const struct tuple *better_master(const struct tuple *best, const struct tuple *flow)
+struct candidate {
+	const struct tuple *flow;
+	uint64_t seen; /* ns, engine time */
+};
+
+/*
+ * TCP first: its end is known at once. Conntrack lets a UDP flow time out and tells of it when it
+ * comes by, so of those the one that was heard of last.
+ */
+static void propose(struct candidate *best, const struct tuple *flow, uint64_t seen)
 {
-	return best && (best->l4proto == L4_TCP || flow->l4proto != L4_TCP) ? best : flow;
+	bool better = !best->flow;
+
+	if (best->flow && best->flow->l4proto != L4_TCP)
+		better = flow->l4proto == L4_TCP || seen > best->seen;
+	if (better)
+		*best = (struct candidate){ flow, seen };
 }
 
-void mapping_master(const struct engine *e, const struct pinhole *p, struct tuple *master)
+bool mapping_master(const struct engine *e, const struct pinhole *p, struct tuple *master)
 {
 	const struct pair *pair = pair_of_pinhole(e, p);
-	const struct tuple *best = NULL;
+	struct candidate best = { .flow = NULL };
 	const struct session *s;
 	const struct pinhole *child;
 
 	if (!pair)
-		return;
+		return false;
 	DL_FOREACH (pair->flows, s)
-		best = better_master(best, &s->tuple);
-	/* A flow that is to close is as good as deleted. */
+		propose(&best, &s->tuple, s->last_at);
+	/* A flow that is to close is as good as deleted; and none is its own master. */
 	DL_FOREACH (pair->owner.pinholes, child)
-		if (child->state == PINHOLE_BOUND && child->todo != TODO_CLOSE)
-			best = better_master(best, &child->flow);
-	if (!best && pair->last.l4proto)
-		best = &pair->last;
-	if (best)
-		*master = *best;
+		if (child->state == PINHOLE_BOUND && child->todo != TODO_CLOSE && child != p)
+			propose(&best, &child->flow, child->opened_at);
+	if (!best.flow && pair->last.l4proto)
+		best.flow = &pair->last;
+	if (best.flow)
+		*master = *best.flow;
+	return best.flow;
 }
 
 void close_mapping(struct engine *e, struct pinhole *p, enum reason why)
@@ -236,13 +248,28 @@ void window_leave(struct engine *e, struct session *s)
 
 #define OPS_PER_MAPPING 2 /* it may have to close another first */
 
+#define TOLD_PERIOD     (60 * NSEC_PER_SEC)
+#define TOLD_MAX        64
+
 /*
  * Who still uses its port is to get a reset. Not at a port that the firewall itself accepts, where
- * other connections are none of ours.
+ * other connections are none of ours. The kernel's set for this is everybody's, so hosts whose
+ * ports move all the time get silence for the rest of the minute.
  */
 static bool given_up(const struct engine *e, const struct pinhole *p)
 {
-	return policy_service_of(&e->policy, p->flow.dport) == PH_SVC_NONE;
+	struct pair *pair = pair_of_pinhole(e, p);
+
+	if (!pair || policy_service_of(&e->policy, p->flow.dport) != PH_SVC_NONE)
+		return false;
+	if (e->now - pair->told_since >= TOLD_PERIOD) {
+		pair->told_since = e->now;
+		pair->told = 0;
+	}
+	if (pair->told >= TOLD_MAX)
+		return false;
+	pair->told++;
+	return true;
 }
 
 /*

@@ -354,7 +354,7 @@ void admit(struct engine *e, struct pinhole *p, const struct tuple *flow)
 	many = p->many;
 	master = p->master;
 	if (p->paired)
-		mapping_master(e, p, &master);
+		(void)mapping_master(e, p, &master);
 	bound = bind_flow(e, p, flow, &why);
 	if (!bound) {
 		refuse(e, why, NULL, flow, NULL);

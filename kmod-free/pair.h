@@ -9,11 +9,13 @@
 #include "session.h"
 
 struct pair {
-	struct addr hosts[2];   /* the smaller one first; the key */
-	struct owner owner;     /* mappings, and the flows that they let in */
-	struct session *flows;  /* live ones (utlist.h) */
-	uint32_t bound;         /* flows that mappings let in */
-	struct tuple last;      /* the last that finished: conntrack keeps it for a while */
+	struct addr hosts[2];  /* the smaller one first; the key */
+	struct owner owner;    /* mappings, and the flows that they let in */
+	struct session *flows; /* live ones (utlist.h) */
+	uint32_t bound;        /* flows that mappings let in */
+	struct tuple last;     /* the last that finished: conntrack keeps it for a while */
+	uint64_t told_since; /* ns, engine time: ports given up since then, whose users are told */
+	uint32_t told;
 	struct deadline linger; /* armed while there is no flow and mappings are still open */
 	bool compare;           /* with what runs on this host, at the next chance */
 	bool news;              /* and what runs there has just been told anew */

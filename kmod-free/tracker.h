@@ -29,8 +29,6 @@ struct request {
 	uint32_t program, version;
 };
 
-#define LABEL_TEXT 24
-
 struct tracker {
 	const char *name;
 	enum ph_service service;

@@ -35,6 +35,7 @@
 #define REST          (20 * (NSEC_PER_SEC / 1000))
 #define SPENT_MAX     64
 #define FAILED_MAX    64
+#define MASTERS_TRIED 4
 
 struct counters {
 	uint64_t commits, commit_failures, admit_failures, resyncs, copies_lost, nat,
@@ -223,6 +224,32 @@ static void commit_table(struct daemon *d)
 	}
 }
 
+/*
+ * Conntrack tells late of what has timed out: a master that was gone is forgotten, and while the
+ * packet is still held, the hosts' other flows are tried.
+ */
+static void retry_admit(struct daemon *d, struct op *op, int *error)
+{
+	for (int tries = 0; *error == -ENOENT && tries < MASTERS_TRIED; tries++) {
+		struct event gone = { .kind = EV_CT_DESTROY, .tuple = op->master };
+
+		if (ct_exists(d->ct, &op->master))
+			return;
+		feed(d, &gone);
+		if (!engine_another_master(d->engine, op->id, &op->master))
+			return;
+		*error = 0;
+		(void)ct_admit(d->ct, op, 1, error);
+	}
+}
+
+static void admit_all(struct daemon *d, int *error)
+{
+	(void)ct_admit(d->ct, d->admits, d->n_admits, error);
+	for (unsigned int i = 0; i < d->n_admits; i++)
+		retry_admit(d, &d->admits[i], &error[i]);
+}
+
 /* After the verdicts: what was spent is to leave the sets, what could not be admitted is closed. */
 static void settle_admits(struct daemon *d, const int *error)
 {
@@ -240,13 +267,6 @@ static void settle_admits(struct daemon *d, const int *error)
 		    error[i] == -ENOENT ? "the control connection is gone" : strerror(-error[i]));
 		if (d->n_failed < FAILED_MAX)
 			d->failed[d->n_failed++] = d->admits[i].id;
-		/* Conntrack tells late of what has timed out; the next packet needs another master.
-		 */
-		if (error[i] == -ENOENT && !ct_exists(d->ct, &d->admits[i].master)) {
-			struct event gone = { .kind = EV_CT_DESTROY, .tuple = d->admits[i].master };
-
-			feed(d, &gone);
-		}
 	}
 	close_failed(d);
 	commit_table(d);
@@ -491,7 +511,7 @@ static int on_queue(sd_event_source *s, int fd, uint32_t revents, void *arg)
 		queue_show(d->queue, on_held, d);
 		commit_table(d);
 		if (d->n_admits)
-			(void)ct_admit(d->ct, d->admits, d->n_admits, error);
+			admit_all(d, error);
 		err = queue_release(d->queue);
 		if (err < 0)
 			return fail(d, "cannot let go held packets (nfnetlink_queue)", err);

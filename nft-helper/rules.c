@@ -862,11 +862,11 @@ static void chains_of(struct chains *c, const struct plan *p)
 
 		if (admits_control(p, svc) && by_mark(p))
 			chain_want(c, "admit_", name, NO_HOOK, 0);
-		if (watched(p, svc))
-			chain_want(c, "begin_", name, NO_HOOK, 0);
-		if (!captured(p, svc))
+		if (!watched(p, svc))
 			continue;
-		chain_want(c, "capture_", name, NO_HOOK, 0);
+		chain_want(c, "begin_", name, NO_HOOK, 0);
+		if (captured(p, svc))
+			chain_want(c, "capture_", name, NO_HOOK, 0);
 		chain_want(c, "watch_", name, NO_HOOK, 0);
 	}
 	if (p->moved) {
@@ -1093,7 +1093,7 @@ static void watch_rules(struct batch *b, const struct plan *p, const char *chain
 		char name[CHAIN_NAME];
 
 		(void)snprintf(name, sizeof(name), "watch_%s", service_rules[svc].name);
-		if (captured(p, svc))
+		if (watched(p, svc))
 			vmap_add(&m, &control, name);
 		/* A service that is switched off keeps its flows until they end. */
 		if (service_rules[svc].flows)
@@ -1214,10 +1214,37 @@ static void begin_rules(struct batch *b, const struct plan *p, enum ph_service s
 }
 
 /*
+ *   tcp flags FLAGS ct direction original log group N snaplen 128
+ *   tcp flags FLAGS ct direction reply log group N+1 snaplen 128
+ */
+static void copy_flags(
+    struct batch *b, const struct plan *p, enum ph_service svc, const char *chain, uint8_t flags)
+{
+	for (unsigned int dir = DIR_ORIGINAL; dir <= DIR_REPLY; dir++) {
+		struct rule r = rule_begin(b, chain);
+
+		if_tcp_flags(&r, flags, NFT_CMP_NEQ, 0);
+		load_ct(&r, NFT_CT_DIRECTION);
+		compare_u8(&r, NFT_CMP_EQ, (uint8_t)dir);
+		log_group(&r, ph_capture(p->setup.queue_base, svc, dir), HEADERS_SNAPLEN);
+		rule_end(&r);
+	}
+}
+
+/* Where nothing is looked into, begin_* has told of the beginning: only the end is missing. */
+static void watch_end_rules(struct batch *b, const struct plan *p, enum ph_service svc)
+{
+	char chain[CHAIN_NAME];
+
+	(void)snprintf(chain, sizeof(chain), "watch_%s", service_rules[svc].name);
+	if (service_rules[svc].control & USE_TCP)
+		copy_flags(b, p, svc, chain, TCP_FIN | TCP_RST);
+}
+
+/*
  *   ct status snat,dnat return
  *   ct mark & pinhole != 0 meta l4proto udp jump seen			(sunrpc)
- *   tcp flags fin,syn,rst ct direction original log group N snaplen 128	(if we queue)
- *   tcp flags fin,syn,rst log group N+1 snaplen 128
+ *   tcp flags fin,syn,rst ... log group ...				(if we queue)
  *   tcp flags fin,syn,rst goto capture_ftp				(if we only copy)
  *   @ih,0,8 >= 0 goto capture_ftp
  */
@@ -1240,14 +1267,7 @@ static void watch_service_rules(struct batch *b, const struct plan *p, enum ph_s
 		rule_verdict(&r, NFT_JUMP, "seen");
 	}
 	if (service_rules[svc].control & USE_TCP && can_queue(p)) {
-		for (unsigned int dir = DIR_ORIGINAL; dir <= DIR_REPLY; dir++) {
-			r = rule_begin(b, chain);
-			if_tcp_flags(&r, flags, NFT_CMP_NEQ, 0);
-			load_ct(&r, NFT_CT_DIRECTION);
-			compare_u8(&r, NFT_CMP_EQ, (uint8_t)dir);
-			log_group(&r, ph_capture(p->setup.queue_base, svc, dir), HEADERS_SNAPLEN);
-			rule_end(&r);
-		}
+		copy_flags(b, p, svc, chain, flags);
 	} else if (service_rules[svc].control & USE_TCP) {
 		r = rule_begin(b, chain);
 		if_tcp_flags(&r, flags, NFT_CMP_NEQ, 0);
@@ -1577,12 +1597,15 @@ void rules_write(struct batch *b, const struct plan *from, struct plan *to)
 	{
 		if (admits_control(to, svc) && !related)
 			admit_service_rules(b, to, svc);
-		if (watched(to, svc))
-			begin_rules(b, to, svc);
-		if (!captured(to, svc))
+		if (!watched(to, svc))
 			continue;
-		capture_rules(b, to, svc);
-		watch_service_rules(b, to, svc);
+		begin_rules(b, to, svc);
+		if (captured(to, svc)) {
+			capture_rules(b, to, svc);
+			watch_service_rules(b, to, svc);
+		} else {
+			watch_end_rules(b, to, svc);
+		}
 	}
 	if (to->moved) {
 		moved_rules(b, to);

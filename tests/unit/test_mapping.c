@@ -287,6 +287,35 @@ START_TEST(returns_within_the_linger)
 }
 END_TEST
 
+/* Conntrack keeps a TCP flow for two minutes after its end; the linger begins with that end. */
+START_TEST(nfs_says_goodbye)
+{
+	uint32_t id = asks(RPC_MOUNTD, 3, L4_TCP, 635);
+	struct tuple nfs = nfs_flow(800), back = tuple_invert(&nfs);
+
+	nfs_begins(800);
+	control_ends();
+	if (_i) {
+		world_copy(&w, PH_SVC_NFS, DIR_REPLY, &back, TCP_RST);
+	} else {
+		world_copy(&w, PH_SVC_NFS, DIR_ORIGINAL, &nfs, TCP_FIN | TCP_ACK);
+		world_wait(&w, LINGER);
+		ck_assert_uint_eq(state_of(id), PINHOLE_OPEN);
+		world_copy(&w, PH_SVC_NFS, DIR_REPLY, &back, TCP_FIN | TCP_ACK);
+	}
+	ck_assert_uint_eq(engine_deadline(w.engine), w.now + LINGER);
+	/* Its last words come twice, and are not the first ones of another. */
+	world_copy(&w, PH_SVC_NFS, DIR_ORIGINAL, &nfs, TCP_FIN | TCP_ACK);
+	world_copy(&w, PH_SVC_NFS, DIR_REPLY, &back, TCP_RST);
+	ck_assert_uint_eq(stats()->live_sessions, 0);
+	world_wait(&w, LINGER);
+	ck_assert_uint_eq(state_of(id), PINHOLE_DORMANT);
+	nfs_ends(800);
+	nfs_begins(800); /* a reserved port is used again and again */
+	ck_assert_uint_eq(state_of(id), PINHOLE_OPEN);
+}
+END_TEST
+
 /* The flow comes at the very moment at which the linger is over, before the tick that says so. */
 START_TEST(returns_as_it_falls_asleep)
 {
@@ -392,6 +421,24 @@ START_TEST(moved)
 	world_forget(&w);
 	ck_assert_uint_ne(asks(RPC_MOUNTD, 3, L4_TCP, 635), 0);
 	ck_assert_uint_eq(stats()->open_pinholes, 1);
+}
+END_TEST
+
+/* The set of ports that were given up is everybody's: nobody fills it. */
+START_TEST(moved_all_the_time)
+{
+	unsigned int told = 0;
+
+	for (uint16_t port = 1024; port < 1224; port++) {
+		(void)asks(RPC_MOUNTD, 3, L4_TCP, port);
+		if (port > 1024)
+			told += world_last(&w, OP_CLOSE)->moved;
+		world_wait(&w, SECONDS / 10);
+	}
+	ck_assert_uint_eq(told, 64);
+	world_wait(&w, 60 * SECONDS);
+	(void)asks(RPC_MOUNTD, 3, L4_TCP, 2000);
+	ck_assert(world_last(&w, OP_CLOSE)->moved);
 }
 END_TEST
 
@@ -652,6 +699,58 @@ START_TEST(master_is_a_live_flow)
 	control_ends();
 	mount.sport++;
 	ck_assert(is_master(first(&mount), &lock));
+}
+END_TEST
+
+/* Of datagram flows the one heard of last: conntrack tells late of those that have timed out. */
+START_TEST(master_was_heard_of_last)
+{
+	struct tuple lock = flow_to(DIR_ORIGINAL, L4_UDP, 710, 662), older, newer, other;
+	uint32_t id;
+
+	(void)asks(RPC_STATUS, 1, L4_UDP, 662);
+	older = world_control(&w);
+	w.now += SECONDS;
+	w.sport++;
+	(void)asks(RPC_STATUS, 1, L4_UDP, 662);
+	newer = world_control(&w);
+	w.now += SECONDS;
+	if (_i) { /* whichever was made first */
+		struct tuple swap = older;
+
+		w.sport--;
+		(void)asks(RPC_STATUS, 1, L4_UDP, 662);
+		older = newer;
+		newer = swap;
+	}
+	ck_assert(is_master(first(&lock), &newer));
+	id = world_last(&w, OP_ADMIT)->id;
+	/* It has timed out, which turns out while the first packet is still held. */
+	world_ct(&w, EV_CT_DESTROY, &newer, RPC_CONTROL);
+	ck_assert(engine_another_master(w.engine, id, &other));
+	ck_assert(tuple_equal(&other, &older));
+	/* So has the other one, and then no flow is left but the very one that wants a master. */
+	world_ct(&w, EV_CT_DESTROY, &older, RPC_CONTROL);
+	ck_assert(!engine_another_master(w.engine, id, &other));
+	ck_assert(!engine_another_master(w.engine, mapping(id)->parent_id, &other));
+	ck_assert(!engine_another_master(w.engine, id + 1, &other));
+}
+END_TEST
+
+/* What could not be created in conntrack is none of ours to delete there. */
+START_TEST(not_created_is_not_deleted)
+{
+	struct event ev = { .kind = EV_CLOSE, .reason = REASON_COMMIT_FAILED };
+	uint32_t id = asks(RPC_MOUNTD, 3, L4_TCP, 635);
+
+	ck_assert_ptr_nonnull(connects(L4_TCP, 700, 635));
+	ev.id = world_last(&w, OP_ADMIT)->id;
+	world_input(&w, &ev);
+	ck_assert_uint_eq(world_last(&w, OP_END)->id, ev.id);
+	ck_assert(!world_last(&w, OP_END)->kill);
+	ck_assert_uint_eq(state_of(id), PINHOLE_OPEN);
+	/* its retransmission gets another chance */
+	ck_assert_ptr_nonnull(connects(L4_TCP, 700, 635));
 }
 END_TEST
 
@@ -1647,11 +1746,13 @@ static Suite *suite(void)
 	tcase_add_test(t, nfs_keeps_it_awake);
 	tcase_add_loop_test(t, returns, 0, 3);
 	tcase_add_test(t, returns_within_the_linger);
+	tcase_add_loop_test(t, nfs_says_goodbye, 0, 2);
 	tcase_add_test(t, returns_as_it_falls_asleep);
 	tcase_add_loop_test(t, its_own_flow_keeps_it_awake, 0, 2);
 	tcase_add_test(t, other_hosts_are_no_reason);
 	tcase_add_test(t, tcp_query_ends_with_its_last_fin);
 	tcase_add_test(t, moved);
+	tcase_add_test(t, moved_all_the_time);
 	tcase_add_test(t, moved_while_asleep);
 	tcase_add_test(t, transports_are_apart);
 	tcase_add_test(t, versions_with_ports_of_their_own);
@@ -1664,6 +1765,8 @@ static Suite *suite(void)
 	tcase_add_test(t, callback_flow_ends_before_its_session);
 	tcase_add_test(t, callback_closed_by_operator);
 	tcase_add_test(t, master_is_a_live_flow);
+	tcase_add_loop_test(t, master_was_heard_of_last, 0, 2);
+	tcase_add_test(t, not_created_is_not_deleted);
 	tcase_add_loop_test(t, master_of_the_linger, 0, 2);
 	tcase_add_test(t, master_is_not_doomed);
 	tcase_add_loop_test(t, operator_closes_a_mapping, 0, 150);

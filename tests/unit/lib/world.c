@@ -227,14 +227,29 @@ void world_segment(struct world *w, enum dir dir, int32_t offset, const void *by
 	control_packet(w, EV_PACKET, dir, w->seq[dir] + (uint32_t)offset, ack, flags, bytes, len);
 }
 
-void world_packet(struct world *w, enum event_kind kind, const struct tuple *t, uint8_t flags)
+static void bare(struct world *w, struct event *ev, const struct tuple *t, uint8_t flags)
 {
 	uint8_t packet[128];
-	struct event ev = { .kind = kind, .l3 = packet };
 
-	ev.len = t->l4proto == L4_TCP ? put_tcp(packet, t, 1, 0, flags, NULL, 0)
-				      : put_udp(packet, t, NULL, 0);
-	world_input(w, &ev);
+	ev->l3 = packet;
+	ev->len = t->l4proto == L4_TCP ? put_tcp(packet, t, 1, 0, flags, NULL, 0)
+				       : put_udp(packet, t, NULL, 0);
+	world_input(w, ev);
+}
+
+void world_packet(struct world *w, enum event_kind kind, const struct tuple *t, uint8_t flags)
+{
+	struct event ev = { .kind = kind };
+
+	bare(w, &ev, t, flags);
+}
+
+void world_copy(
+    struct world *w, enum ph_service svc, enum dir dir, const struct tuple *t, uint8_t flags)
+{
+	struct event ev = { .kind = EV_COPY, .service = svc, .dir = dir };
+
+	bare(w, &ev, t, flags);
 }
 
 void world_ct(struct world *w, enum event_kind kind, const struct tuple *t, unsigned int field)

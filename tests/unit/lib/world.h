@@ -50,6 +50,9 @@ void world_segment(struct world *w, enum dir dir, int32_t offset, const void *by
 void world_input(struct world *w, struct event *ev);
 /* A bare packet as an event of this kind; flags are TCP's. */
 void world_packet(struct world *w, enum event_kind kind, const struct tuple *t, uint8_t flags);
+/* The copy of a bare control packet. */
+void world_copy(
+    struct world *w, enum ph_service svc, enum dir dir, const struct tuple *t, uint8_t flags);
 void world_ct(struct world *w, enum event_kind kind, const struct tuple *t, unsigned int field);
 void world_wait(struct world *w, uint64_t ns);
 
