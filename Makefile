@@ -197,4 +197,4 @@ uninstall:
 .PHONY: all clean deps check check-built check-unit check-netns check-vm demo bench fuzz lint format install uninstall
 .SECONDARY:
 -include $(wildcard $(BUILD)/kmod-free/*.d $(BUILD)/kmod-free/track/*.d $(BUILD)/nft-helper/*.d \
-  $(BUILD)/tests/*/*.d)
+  $(BUILD)/tests/*/*.d $(BUILD)/tests/*/*/*.d)

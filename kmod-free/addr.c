@@ -63,3 +63,57 @@ const char *addr_format(const struct addr *a, char *text)
 		memcpy(text, "-", sizeof("-"));
 	return text;
 }
+
+/* Byte by byte: the bits of each that the prefix has. */
+static uint8_t prefix_mask(unsigned int bits, size_t byte)
+{
+	unsigned int before = (unsigned int)byte * 8;
+
+	if (bits >= before + 8)
+		return 0xff;
+	return bits <= before ? 0 : (uint8_t)(0xff00u >> (bits - before));
+}
+
+bool addr_within(const struct addr *a, const struct prefix *p)
+{
+	if (a->family != p->addr.family)
+		return false;
+	for (size_t i = 0; i < addr_len(a); i++)
+		if ((a->bytes[i] ^ p->addr.bytes[i]) & prefix_mask(p->bits, i))
+			return false;
+	return true;
+}
+
+/* 1 to 3 digits and nothing else. */
+static bool parse_bits(const char *text, size_t len, unsigned int max, uint8_t *out)
+{
+	unsigned int value = 0;
+
+	if (len == 0 || len > 3)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+		value = 10 * value + (unsigned int)(text[i] - '0');
+	}
+	*out = (uint8_t)value;
+	return value <= max;
+}
+
+bool prefix_parse(const char *text, size_t len, struct prefix *out)
+{
+	const char *slash = memchr(text, '/', len);
+	size_t n = slash ? (size_t)(slash - text) : len;
+	struct prefix p;
+
+	if (!addr_parse(text, n, &p.addr))
+		return false;
+	p.bits = (uint8_t)(8 * addr_len(&p.addr));
+	if (slash && !parse_bits(slash + 1, len - n - 1, p.bits, &p.bits))
+		return false;
+	for (size_t i = 0; i < addr_len(&p.addr); i++)
+		if (p.addr.bytes[i] & (uint8_t)~prefix_mask(p.bits, i))
+			return false;
+	*out = p;
+	return true;
+}

@@ -17,14 +17,24 @@ struct addr {
 	uint8_t pad[3];    /* zero */
 };
 
+/* All addresses that begin with the first `bits` bits of this one. */
+struct prefix {
+	struct addr addr;
+	uint8_t bits;
+};
+
 #define ADDR_TEXT 46 /* INET6_ADDRSTRLEN */
 
 struct addr addr_ipv4(const uint8_t bytes[4]);
 struct addr addr_ipv6(const uint8_t bytes[16]);
 bool addr_equal(const struct addr *a, const struct addr *b);
+bool addr_within(const struct addr *a, const struct prefix *p);
 
 /* Text of exactly len bytes, without zone or prefix. False when it is not an address. */
 bool addr_parse(const char *text, size_t len, struct addr *out);
+
+/* "10.0.0.0/8", or an address alone for all of its bits. Bits behind the prefix must be 0. */
+bool prefix_parse(const char *text, size_t len, struct prefix *out);
 
 /* Into text[ADDR_TEXT]; returns text. */
 const char *addr_format(const struct addr *a, char *text);

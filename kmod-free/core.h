@@ -10,6 +10,9 @@
 #include "engine.h"
 #include "pair.h"
 
+/* That a one-way flow may be silent before it has said how often it will speak. */
+#define HOLD            (5 * NSEC_PER_SEC)
+
 #define LOCAL_ADDRESSES 256
 #define LOCAL_PROGRAMS  256
 
@@ -39,6 +42,9 @@ struct engine {
 struct track {
 	struct engine *engine;
 	struct session *session;
+	/* One-way services, within one packet: */
+	struct pinhole *flow; /* of the reply direction: that let it in before, or NULL */
+	uint64_t heard;       /* ns that track_alive() promised; 0: the packet is worth nothing */
 };
 
 /* Where a new pinhole comes from. */
@@ -98,13 +104,41 @@ struct pinhole *let_in_by(const struct engine *e, const struct tuple *flow);
 /* Lets a first packet in by p, or refuses it when p is NULL. */
 void admit(struct engine *e, struct pinhole *p, const struct tuple *flow);
 
-/* All pinholes of a session that ends: unused ones close, a transfer under way may finish. */
+/*
+ * All pinholes of a session that ends: unused ones close, and lasting ones; a transfer under way
+ * may finish.
+ */
 void close_owned(struct engine *e, struct owner *o, enum reason why);
 
 void arm_open(struct engine *e, struct pinhole *p);
 
+/* It goes with another owner from now on. */
+void hand_over(struct pinhole *p, struct owner *to);
+
 /* Something is to happen to p at the next chance. */
 void postpone(struct engine *e, struct pinhole *p, enum pinhole_todo todo);
+
+/* --- oneway.c -----------------------------------------------------------------------------------
+ */
+
+/*
+ * A session of a one-way service has begun: what the one before it (or NULL) had is its own now,
+ * and that one has ended.
+ */
+void oneway_begin(struct engine *e, struct session *s, struct session *old);
+
+/* Opens or finds the lasting pinhole that r asks for; its id, or 0 with *why. */
+uint32_t oneway_request(struct engine *e, struct session *s, const struct request *r,
+    const struct tuple *flow, enum reason *why);
+
+/* A packet of the reply direction, let in by a lasting pinhole, or about to be. */
+void oneway_reply(struct engine *e, const struct packet *pkt);
+
+/* Has it come through no more routers than it may? Counts and explains if it has. */
+bool oneway_hops(struct engine *e, enum ph_service svc, enum dir dir, const struct packet *pkt);
+
+/* Sessions that nothing has been heard of in time. */
+void oneway_silence(struct engine *e);
 
 /* --- mapping.c ----------------------------------------------------------------------------------
  */
@@ -171,5 +205,6 @@ enum reason judge(
 
 struct session *session_begin(
     struct engine *e, const struct tuple *original, enum ph_service svc, bool resumed);
+void session_end(struct engine *e, struct session *s, enum reason why);
 
 #endif

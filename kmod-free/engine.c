@@ -53,7 +53,7 @@ struct session *session_begin(
     struct engine *e, const struct tuple *original, enum ph_service svc, bool resumed)
 {
 	const struct tracker *tracker = tracker_of(svc);
-	struct session *s;
+	struct session *s, *old;
 	enum reason why;
 
 	if (!tracker || !e->policy.service[svc].enabled)
@@ -64,6 +64,7 @@ struct session *session_begin(
 		refuse(e, why, NULL, original, NULL);
 		return NULL;
 	}
+	old = tracker->one_way ? session_talking(&e->sessions, original) : NULL;
 	s = session_new(&e->sessions, original, tracker);
 	if (s && !join_pair(e, s)) {
 		session_free(&e->sessions, s);
@@ -78,6 +79,8 @@ struct session *session_begin(
 	s->started_at = s->last_at = e->now;
 	e->stats.sessions++;
 	emit_session(e, OP_SESSION_BEGIN, resumed ? REASON_RESTORED : REASON_NONE, s);
+	if (tracker->one_way)
+		oneway_begin(e, s, old);
 	return s;
 }
 
@@ -91,7 +94,7 @@ static struct session *inherit(struct engine *e, const struct tuple *original, e
 	return s;
 }
 
-static void session_end(struct engine *e, struct session *s, enum reason why)
+void session_end(struct engine *e, struct session *s, enum reason why)
 {
 	const struct tuple flow = s->tuple;
 	struct pinhole *p;
@@ -182,6 +185,11 @@ static bool looked_into(enum ph_service svc)
 	return !tracker || tracker->bytes;
 }
 
+static bool one_way(enum ph_service svc)
+{
+	return tracker_of(svc) && tracker_of(svc)->one_way;
+}
+
 static bool ends(const struct packet *pkt)
 {
 	return pkt->tcp_flags & (TCP_FIN | TCP_RST);
@@ -196,8 +204,9 @@ static void on_control(
 	    tcp && ev->dir == DIR_ORIGINAL && (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 	struct session *s = session_of(&e->sessions, &original);
 
-	e->stats.packets++;
 	if (s && s->service != ev->service)
+		return;
+	if (one_way(ev->service) && !oneway_hops(e, ev->service, DIR_ORIGINAL, pkt))
 		return;
 	if (!s) {
 		/*
@@ -230,6 +239,18 @@ static void on_control(
 	}
 }
 
+static void on_first(struct engine *e, const struct packet *pkt)
+{
+	struct pinhole *p = usable(e, &pkt->tuple);
+
+	if (pinhole_bound(&e->pinholes, &pkt->tuple))
+		return; /* a retransmission */
+	if (p && p->lasting)
+		oneway_reply(e, pkt);
+	else
+		admit(e, p, &pkt->tuple);
+}
+
 static void on_packet(struct engine *e, const struct event *ev)
 {
 	struct packet pkt;
@@ -244,12 +265,15 @@ static void on_packet(struct engine *e, const struct event *ev)
 	switch (ev->kind) {
 	case EV_PACKET:
 	case EV_COPY:
-		on_control(e, ev, &pkt, ev->kind == EV_PACKET);
+		e->stats.packets++;
+		if (one_way(ev->service) && ev->dir == DIR_REPLY)
+			oneway_reply(e, &pkt);
+		else
+			on_control(e, ev, &pkt, ev->kind == EV_PACKET);
 		break;
 	case EV_FIRST:
 		e->stats.firsts++;
-		if (!pinhole_bound(&e->pinholes, &pkt.tuple)) /* else a retransmission */
-			admit(e, usable(e, &pkt.tuple), &pkt.tuple);
+		on_first(e, &pkt);
 		break;
 	default: /* EV_END */
 		p = pinhole_bound(&e->pinholes, &pkt.tuple);
@@ -403,14 +427,24 @@ static void do_due(struct engine *e, struct pinhole *p)
 		}
 		break;
 	case TODO_NONE:
-		if (p->many && p->state == PINHOLE_OPEN) {
+		if ((p->many || p->lasting) && p->state == PINHOLE_OPEN) {
 			arm_open(e, p);
 			(void)emit_pinhole(e, OP_RENEW, REASON_NONE, p);
 		} else {
-			close_mapping(e, p, REASON_EXPIRED);
+			close_mapping(
+			    e, p, p->state == PINHOLE_BOUND ? REASON_SILENT : REASON_EXPIRED);
 		}
 		break;
 	}
+}
+
+/* Of what may have to wait for a decision with room for it. */
+static uint64_t next_deadline(const struct engine *e)
+{
+	uint64_t expiry = deadline_next(&e->pinholes.expiries);
+	uint64_t silence = deadline_next(&e->sessions.silences);
+
+	return expiry < silence ? expiry : silence;
 }
 
 /* What is due, as far as the decision has room for it. */
@@ -419,6 +453,7 @@ static void on_tick(struct engine *e)
 	struct deadline *d;
 
 	pairs_linger(e);
+	oneway_silence(e);
 	while (ops_left(e, 1) && (d = deadline_due(&e->pinholes.expiries, e->now)))
 		do_due(e, (struct pinhole *)(void *)((char *)d - offsetof(struct pinhole, expiry)));
 	pairs_compare(e);
@@ -471,7 +506,7 @@ void engine_input(struct engine *e, const struct event *ev, struct decision *out
 		on_tick(e);
 		break;
 	}
-	out->more = e->comparing || deadline_next(&e->pinholes.expiries) <= e->now;
+	out->more = e->comparing || next_deadline(e) <= e->now;
 	e->stats.live_sessions = HASH_CNT(by_id, e->sessions.by_id);
 	e->stats.live_pinholes = HASH_CNT(by_id, e->pinholes.by_id);
 	e->stats.open_pinholes = e->pinholes.open;
@@ -506,7 +541,7 @@ void engine_free(struct engine *e)
 
 uint64_t engine_deadline(const struct engine *e)
 {
-	uint64_t at = deadline_next(&e->pinholes.expiries);
+	uint64_t at = next_deadline(e);
 	uint64_t linger = deadline_next(&e->pairs.lingers);
 
 	if (e->comparing)
@@ -564,6 +599,7 @@ enum match engine_match(
     const struct engine *e, const struct tuple *t, enum ph_service *service, enum dir *dir)
 {
 	const struct session *s = session_of(&e->sessions, t);
+	const struct pinhole *p;
 	struct tuple inverted;
 
 	*dir = DIR_ORIGINAL;
@@ -576,8 +612,11 @@ enum match engine_match(
 		*service = (enum ph_service)s->service;
 		return MATCH_CONTROL;
 	}
-	if (pinhole_bound(&e->pinholes, t))
-		return MATCH_BOUND;
+	p = pinhole_bound(&e->pinholes, t);
+	if (p) {
+		*service = (enum ph_service)p->service;
+		return p->lasting ? MATCH_CONTROL : MATCH_BOUND;
+	}
 	return usable(e, t) ? MATCH_EXPECTED : MATCH_NONE;
 }
 

@@ -132,6 +132,12 @@ static void detach(struct pinhole *p)
 	p->owner = NULL;
 }
 
+void hand_over(struct pinhole *p, struct owner *to)
+{
+	detach(p);
+	attach(p, to);
+}
+
 struct pinhole *open_pinhole(struct engine *e, const struct origin *o, const struct tuple *flow,
     uint16_t dport_hi, enum pinhole_state state, enum reason *why)
 {
@@ -158,13 +164,15 @@ struct pinhole *open_pinhole(struct engine *e, const struct origin *o, const str
 	return p;
 }
 
-/* Half the kernel's timeout: a `many` pinhole is renewed then, any other is not for long anyway. */
+/*
+ * Half the kernel's timeout: what stays is renewed then, any other is not for long anyway.
+ */
 void arm_open(struct engine *e, struct pinhole *p)
 {
 	uint64_t ttl = e->policy.service[p->service].ttl;
 
 	p->todo = TODO_NONE;
-	pinhole_expire_at(&e->pinholes, p, e->now + (p->many ? ttl / 2 : ttl));
+	pinhole_expire_at(&e->pinholes, p, e->now + (p->many || p->lasting ? ttl / 2 : ttl));
 }
 
 void report_open(struct engine *e, struct pinhole *p, enum reason why)
@@ -189,14 +197,15 @@ void postpone(struct engine *e, struct pinhole *p, enum pinhole_todo todo)
 }
 
 /*
- * Flows of a `many` pinhole do not survive it; a transfer let in alone runs to its own end. What
- * could not be created is not ours: the packet went on, and the firewall may have accepted it by
- * itself.
+ * Flows of a `many` pinhole do not survive it, nor does the one of a lasting one; a transfer let in
+ * alone runs to its own end. What could not be created is not ours: the packet went on, and the
+ * firewall may have accepted it by itself.
  */
 static bool kills(const struct pinhole *p, enum reason why)
 {
 	return p->state == PINHOLE_BOUND && why != REASON_FLOW_ENDED &&
-	       why != REASON_COMMIT_FAILED && (p->parent_id || why == REASON_OPERATOR);
+	       why != REASON_COMMIT_FAILED &&
+	       (p->parent_id || p->lasting || why == REASON_OPERATOR);
 }
 
 static void drop(struct engine *e, struct pinhole *p, enum reason why)
@@ -255,7 +264,7 @@ void close_owned(struct engine *e, struct owner *o, enum reason why)
 
 	for (p = o->pinholes; p; p = next) {
 		next = p->next;
-		if (p->state != PINHOLE_BOUND && p->todo != TODO_CLOSE)
+		if ((p->state != PINHOLE_BOUND || p->lasting) && p->todo != TODO_CLOSE)
 			close_pinhole(e, p, why);
 	}
 	for (p = o->pinholes; p; p = next) {
@@ -333,8 +342,11 @@ static struct pinhole *bind_flow(
 		*why = REASON_NO_MEMORY;
 		return NULL;
 	}
-	/* From here on conntrack says when it ends. */
-	pinhole_expire_at(&e->pinholes, p, DEADLINE_NEVER);
+	/* From here on conntrack says when it ends, and for lasting ones their silence. */
+	if (p->lasting && !p->looped)
+		pinhole_expire_at(&e->pinholes, p, e->now + HOLD);
+	else
+		pinhole_expire_at(&e->pinholes, p, DEADLINE_NEVER);
 	e->stats.bound++;
 	return p;
 }

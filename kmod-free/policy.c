@@ -48,6 +48,17 @@ void policy_defaults(struct policy *p)
 		.callbacks = true,
 		.local_rpcbind = true,
 	};
+	/* Single hop, and multihop (RFC 5881, 5883). */
+	p->service[PH_SVC_BFD] = (struct service_policy){
+		.enabled = true,
+		.ports = { 3784, 4784 },
+		.n_ports = 2,
+		.min_port = 1,
+		.ttl = 60 * NSEC_PER_SEC,
+		.min_ttl = 255,
+		.far_port = 4784,
+		.echo = true,
+	};
 	p->service[PH_SVC_NFS] = (struct service_policy){
 		.enabled = true,
 		.ports = { 2049 },
@@ -114,6 +125,23 @@ enum ph_service policy_service_of(const struct policy *p, uint16_t port)
 				return (enum ph_service)svc;
 	}
 	return PH_SVC_NONE;
+}
+
+uint8_t policy_min_ttl(const struct policy *p, enum ph_service svc, uint16_t port)
+{
+	const struct service_policy *s = &p->service[svc];
+
+	return port == s->far_port ? s->far_min_ttl : s->min_ttl;
+}
+
+bool policy_peer_allowed(const struct policy *p, enum ph_service svc, const struct addr *peer)
+{
+	const struct service_policy *s = &p->service[svc];
+
+	for (unsigned int i = 0; i < s->n_peers; i++)
+		if (addr_within(peer, &s->peers[i]))
+			return true;
+	return s->n_peers == 0;
 }
 
 enum reason policy_judge(const struct policy *p, enum ph_service svc, uint32_t port,

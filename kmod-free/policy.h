@@ -13,6 +13,7 @@
 #define POLICY_PORTS    16
 #define POLICY_PROGRAMS 32
 #define POLICY_NEVER    64
+#define POLICY_PEERS    64
 #define NSEC_PER_SEC    1000000000ull
 
 #define PROGRAM_NFS     100003u
@@ -43,6 +44,13 @@ struct service_policy {
 	uint8_t n_programs, n_never;
 	bool local_rpcbind; /* for the adapter: ask the rpcbind of this host */
 	bool callbacks;     /* the server may ask the rpcbind of a client that holds locks on it */
+	/* Services of one-way flows (bfd): */
+	uint8_t min_ttl;     /* hop limit that a packet to a control port needs; 0: any */
+	uint8_t far_min_ttl; /* the same for far_port, where peers may be several hops away */
+	uint16_t far_port;   /* or 0 */
+	uint8_t n_peers;     /* 0: whoever is spoken to */
+	bool echo;           /* packets that come back to their sender */
+	struct prefix peers[POLICY_PEERS];
 };
 
 struct policy {
@@ -57,6 +65,12 @@ void policy_defaults(struct policy *p);
 
 /* The service whose control port this is, or PH_SVC_NONE. */
 enum ph_service policy_service_of(const struct policy *p, uint16_t port);
+
+/* The hop limit that a packet to this control port needs; 0: any. */
+uint8_t policy_min_ttl(const struct policy *p, enum ph_service svc, uint16_t port);
+
+/* May flows of this service come from there? */
+bool policy_peer_allowed(const struct policy *p, enum ph_service svc, const struct addr *peer);
 
 /* "mountd" for 100005; NULL for programs that have no name here. And back; 0 when unknown. */
 const char *policy_program_name(uint32_t program);

@@ -24,6 +24,10 @@
 	X(RETURNED, "returned", "its hosts have a connection again")                               \
 	X(REGISTERED, "registered", "the local rpcbind says that the program is there")            \
 	X(UNREGISTERED, "unregistered", "the local rpcbind says that the program is not there")    \
+	X(SILENT, "silent", "nothing has been heard of it for its detection time")                 \
+	X(ADMIN_DOWN, "admin-down", "it was switched off by its administrator, and says so")       \
+	X(NOT_UP, "not-up", "its session is not up any more")                                      \
+	X(ACCEPTED, "accepted", "the firewall lets the flow in by itself")                         \
 	X(POLICY, "policy", "the configuration no longer allows it")                               \
 	X(COMMIT_FAILED, "commit-failed", "the kernel did not take it")
 
@@ -44,6 +48,9 @@
 	X(PIPELINE, "pipeline", "more commands in flight than are kept track of")                  \
 	X(ENCRYPTED, "encrypted", "the control session went to TLS; tls = closed")                 \
 	X(GAP, "gap", "bytes of the control stream were not seen")                                 \
+	X(HOPS, "hops", "it has come through more routers than it may")                            \
+	X(DISCRIMINATOR, "discriminator", "it names another session than ours")                    \
+	X(PEER, "peer", "a peer that is not on the list")                                          \
 	X(STRANGER, "stranger", "no pinhole waits for it (any more)")                              \
 	X(NAT, "nat", "the control flow is translated")                                            \
 	X(FRAGMENT, "fragment", "a fragment of a packet")                                          \

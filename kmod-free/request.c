@@ -23,6 +23,8 @@ static struct tuple expected_flow(const struct session *s, const struct request 
 	flow.sport = 0;
 	flow.dport = r->port <= UINT16_MAX ? (uint16_t)r->port : 0;
 	flow.l4proto = (uint8_t)r->l4proto;
+	if (r->looped)
+		flow.src = flow.dst;
 	return flow;
 }
 
@@ -67,6 +69,16 @@ enum reason judge(
 	return policy_judge(&e->policy, svc, r->port, &r->announced, peer);
 }
 
+static uint32_t open_request(struct engine *e, struct session *s, const struct request *r,
+    const struct tuple *flow, enum reason *why)
+{
+	if (r->lasting)
+		return oneway_request(e, s, r, flow, why);
+	if (r->mapping)
+		return mapping_request(e, s, r, flow, why);
+	return expect_one(e, s, r, flow, why);
+}
+
 /* The session came back to a client's rpcbind itself: a callback is not called back. */
 static bool is_callback(const struct engine *e, const struct session *s)
 {
@@ -88,20 +100,19 @@ uint32_t track_expect(struct track *t, const struct request *r)
 	if (why == REASON_ANNOUNCED && !ops_left(e, OPS_PER_REQUEST))
 		why = REASON_LIMIT_BURST;
 	if (why == REASON_ANNOUNCED)
-		id = r->mapping ? mapping_request(e, s, r, &flow, &why)
-				: expect_one(e, s, r, &flow, &why);
-	if (!id)
+		id = open_request(e, s, r, &flow, &why);
+	if (!id && why != REASON_NONE)
 		refuse(e, why, s, &flow, &r->cause);
 	return id;
 }
 
-void track_withdraw(struct track *t, uint32_t id)
+void track_withdraw(struct track *t, uint32_t id, enum reason why)
 {
 	struct pinhole *p = pinhole_by_id(&t->engine->pinholes, id);
 
-	if (p && p->owner == &t->session->owner && p->state == PINHOLE_OPEN &&
+	if (p && p->owner == &t->session->owner && (p->state == PINHOLE_OPEN || p->lasting) &&
 	    p->todo != TODO_CLOSE)
-		close_pinhole(t->engine, p, REASON_WITHDRAWN);
+		close_pinhole(t->engine, p, why);
 }
 
 void track_refuse(struct track *t, enum reason why, const struct request *r)

@@ -24,6 +24,47 @@ struct session *session_of(const struct sessions *t, const struct tuple *origina
 	return s;
 }
 
+/* Without the port that its next life will change. */
+static struct tuple talk_of(const struct tuple *original)
+{
+	struct tuple talk = *original;
+
+	talk.sport = 0;
+	return talk;
+}
+
+struct session *session_talking(const struct sessions *t, const struct tuple *original)
+{
+	struct tuple talk = talk_of(original);
+	unsigned int h = (unsigned int)hash_sip13(t->hash_key, &talk, sizeof(talk));
+	struct session *s = NULL;
+
+	HASH_FIND_BYHASHVALUE(by_talk, t->by_talk, &talk, sizeof(talk), h, s);
+	return s;
+}
+
+/* For sessions that only silence ends; false when memory is out. */
+static bool add_talk(struct sessions *t, struct session *s)
+{
+	unsigned int h;
+
+	s->talk = talk_of(&s->tuple);
+	h = (unsigned int)hash_sip13(t->hash_key, &s->talk, sizeof(s->talk));
+	if (!deadline_arm(&t->silences, &s->silence, DEADLINE_NEVER - 1))
+		return false;
+	HASH_ADD_BYHASHVALUE(by_talk, t->by_talk, talk, sizeof(s->talk), h, s);
+	if (s->by_talk.tbl)
+		return true;
+	deadline_disarm(&t->silences, &s->silence);
+	return false;
+}
+
+static void remove_talk(struct sessions *t, struct session *s)
+{
+	HASH_DELETE(by_talk, t->by_talk, s);
+	deadline_disarm(&t->silences, &s->silence);
+}
+
 struct client *client_of(const struct sessions *t, const struct addr *a)
 {
 	unsigned int h = (unsigned int)hash_sip13(t->hash_key, a, sizeof(*a));
@@ -90,7 +131,11 @@ struct session *session_new(
 	HASH_ADD(by_id, t->by_id, id, sizeof(s->id), s);
 	if (!s->by_id.tbl)
 		goto no_id;
+	if (tracker->one_way && !add_talk(t, s))
+		goto no_talk;
 	return s;
+no_talk:
+	HASH_DELETE(by_id, t->by_id, s);
 no_id:
 	HASH_DELETE(by_tuple, t->by_tuple, s);
 no_tuple:
@@ -103,6 +148,8 @@ no_client:
 
 void session_free(struct sessions *t, struct session *s)
 {
+	if (s->tracker->one_way)
+		remove_talk(t, s);
 	HASH_DELETE(by_tuple, t->by_tuple, s);
 	HASH_DELETE(by_id, t->by_id, s);
 	stream_free(&s->stream[DIR_ORIGINAL]);
@@ -124,4 +171,5 @@ void sessions_free(struct sessions *t)
 		HASH_DELETE(hh, t->clients, c);
 		free(c);
 	}
+	deadlines_free(&t->silences);
 }

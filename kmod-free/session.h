@@ -43,16 +43,19 @@ struct session {
 	struct owner owner; /* of pinholes that end with this session */
 	struct pair *pair;  /* whose mappings this flow keeps alive; NULL for most services */
 	struct session *prev, *next; /* within pair */
+	struct deadline silence;     /* one-way services: the session ends then */
+	struct tuple talk;           /* likewise: tuple without its source port */
 	struct asked *asked;         /* ring of QUESTIONS; NULL until the tracker asks */
 	uint32_t asked_count;
 	uint32_t window_id;      /* of the port window that it shares, or 0 */
 	struct stream stream[2]; /* enum dir; unused for UDP */
-	UT_hash_handle by_tuple, by_id;
+	UT_hash_handle by_tuple, by_id, by_talk;
 	uint8_t state[] __attribute__((aligned(16))); /* tracker->state_size bytes */
 };
 
 struct sessions {
-	struct session *by_tuple, *by_id; /* uthash heads */
+	struct session *by_tuple, *by_id, *by_talk; /* uthash heads */
+	struct deadlines silences;
 	struct client *clients;
 	uint32_t last_id;
 	uint8_t hash_key[HASH_KEY_LEN];
@@ -67,6 +70,9 @@ void session_free(struct sessions *t, struct session *s);
 
 struct session *session_of(const struct sessions *t, const struct tuple *original);
 struct session *session_by_id(const struct sessions *t, uint32_t id);
+
+/* The session of a one-way service from whatever port to this destination. */
+struct session *session_talking(const struct sessions *t, const struct tuple *original);
 
 /* The client with this address, made if it is new. NULL when memory is out. */
 struct client *client_get(struct sessions *t, const struct addr *a);

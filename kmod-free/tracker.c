@@ -6,11 +6,13 @@
 
 extern const struct tracker ftp_tracker;
 extern const struct tracker sunrpc_tracker;
+extern const struct tracker bfd_tracker;
 extern const struct tracker nfs_tracker;
 
 static const struct tracker *const trackers[PH_SVC_MAX] = {
 	[PH_SVC_FTP] = &ftp_tracker,
 	[PH_SVC_SUNRPC] = &sunrpc_tracker,
+	[PH_SVC_BFD] = &bfd_tracker,
 	[PH_SVC_NFS] = &nfs_tracker,
 };
 

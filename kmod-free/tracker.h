@@ -27,11 +27,31 @@ struct request {
 	bool mapping;
 	bool portmap; /* the mapping leads to the peer's own rpcbind, for its callbacks */
 	uint32_t program, version;
+	/*
+	 * For one-way services: for one flow at a time, as long as this session lives. Asked for
+	 * again, it is the one that is there.
+	 */
+	bool lasting;
+	bool looped; /* the flow comes back to its sender: both its addresses are its destination's
+		      */
 };
+
+/* What a tracker tells people of a session: a number, or a word in its place. */
+struct fact {
+	const char *name; /* as JSON has it */
+	const char *word;
+	uint64_t number;
+};
+#define FACTS_MAX 24
 
 struct tracker {
 	const char *name;
 	enum ph_service service;
+	/*
+	 * Each direction is a flow of its own, which conntrack can not tie together: the reply's
+	 * comes through a lasting pinhole, and silence ends either. UDP only.
+	 */
+	bool one_way;
 	/* Flows of this service belong to the hosts' mappings of that one; NONE for all others. */
 	enum ph_service mappings;
 	size_t state_size; /* per session, zeroed at its start; at most TRACKER_STATE_MAX */
@@ -41,6 +61,8 @@ struct tracker {
 	void (*gap)(struct track *t, void *state, enum dir dir);
 	/* UDP: one whole datagram. NULL where the protocol has none; likewise bytes and gap. */
 	void (*datagram)(struct track *t, void *state, enum dir dir, struct cursor payload);
+	/* Into facts[FACTS_MAX]; how many. NULL when there is nothing to tell. */
+	unsigned int (*facts)(const void *state, struct fact *facts);
 };
 
 #define TRACKER_STATE_MAX 4096
@@ -54,8 +76,22 @@ const struct tracker *tracker_of(enum ph_service svc);
  */
 uint32_t track_expect(struct track *t, const struct request *r);
 
-/* The request was turned down by the peer: closes that pinhole if nothing has used it yet. */
-void track_withdraw(struct track *t, uint32_t id);
+/*
+ * The request was turned down by the peer: closes that pinhole if nothing has used it yet, a
+ * lasting one in any case. 0 is none.
+ */
+void track_withdraw(struct track *t, uint32_t id, enum reason why);
+
+/*
+ * One-way services. This direction has spoken, and will again within ns: else its flow has ended,
+ * and with ORIGINAL the session. Without this call nothing is let in by a packet. Or the reply's
+ * flow has ended now, as one of the two has said.
+ */
+void track_alive(struct track *t, enum dir dir, uint64_t ns);
+void track_ended(struct track *t, enum reason why);
+
+/* The control port of the session. */
+uint16_t track_port(const struct track *t);
 
 /* Counts and explains a refusal that the tracker itself has to make; r may be NULL. */
 void track_refuse(struct track *t, enum reason why, const struct request *r);

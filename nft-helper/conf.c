@@ -18,7 +18,7 @@
 #define FILE_MAX       (256 * 1024)
 #define QUEUE_BASE_MAX 65500
 
-_Static_assert(QUEUE_BASE_MAX + PH_QUEUE_SPAN <= UINT16_MAX, "the last queue has a number");
+_Static_assert(QUEUE_BASE_MAX + PH_GROUP_SPAN <= UINT16_MAX, "the last queue has a number");
 
 enum setting_id {
 	SET_ADMIT,
@@ -44,6 +44,9 @@ enum setting_id {
 	SET_MAPPING_TTL,
 	SET_CALLBACKS,
 	SET_LOCAL_RPCBIND,
+	SET_MULTIHOP_TTL,
+	SET_ECHO,
+	SET_PEERS,
 	SET_MAX
 };
 
@@ -92,6 +95,10 @@ static const struct setting settings[] = {
 	    .only = PH_SVC_SUNRPC },
 	[SET_LOCAL_RPCBIND] = { BLOCK_SERVICE, "local-rpcbind", .words = { "false", "true" },
 	    .only = PH_SVC_SUNRPC },
+	[SET_MULTIHOP_TTL] = { BLOCK_SERVICE, "multihop-min-ttl", .min = 1, .max = 255,
+	    .only = PH_SVC_BFD },
+	[SET_ECHO] = { BLOCK_SERVICE, "echo", .words = { "false", "true" }, .only = PH_SVC_BFD },
+	[SET_PEERS] = { BLOCK_SERVICE, "peers", .only = PH_SVC_BFD, .list = true },
 };
 _Static_assert(sizeof(settings) / sizeof(settings[0]) == SET_MAX, "one line a setting");
 
@@ -259,6 +266,25 @@ static bool add_never(struct reading *r, int line, struct service_policy *svc, u
 	return true;
 }
 
+static bool add_peer(struct reading *r, int line, struct service_policy *svc, const char *word)
+{
+	struct prefix peer;
+
+	if (!prefix_parse(word, strlen(word), &peer)) {
+		complain(r, line,
+		    "'%.64s' is no address and no prefix such as \"192.0.2.0/24\" or "
+		    "\"2001:db8::/32\"",
+		    word);
+		return false;
+	}
+	if (svc->n_peers == POLICY_PEERS) {
+		complain(r, line, "peer '%.64s' is one too many: at most %d", word, POLICY_PEERS);
+		return false;
+	}
+	svc->peers[svc->n_peers++] = peer;
+	return true;
+}
+
 /* The first value of a list takes the place of the default one. */
 static void forget_default(struct service_policy *p, enum setting_id id, enum ph_service svc)
 {
@@ -270,6 +296,8 @@ static void forget_default(struct service_policy *p, enum setting_id id, enum ph
 		p[svc].n_programs = 0;
 	else if (id == SET_NEVER_OPEN)
 		p[svc].n_never = 0;
+	else if (id == SET_PEERS)
+		p[svc].n_peers = 0;
 }
 
 static bool store(struct reading *r, int line, enum setting_id id, enum ph_service svc,
@@ -359,6 +387,14 @@ static bool store(struct reading *r, int line, enum setting_id id, enum ph_servi
 	case SET_LOCAL_RPCBIND:
 		sp->local_rpcbind = value;
 		break;
+	case SET_MULTIHOP_TTL:
+		sp->far_min_ttl = (uint8_t)value;
+		break;
+	case SET_ECHO:
+		sp->echo = value;
+		break;
+	case SET_PEERS:
+		return add_peer(r, line, sp, word);
 	case SET_MAX:
 		break;
 	}
@@ -503,6 +539,9 @@ static int parse(struct reading *r, const char *text)
 		OPTION("mapping-ttl"),
 		OPTION("callbacks"),
 		OPTION("local-rpcbind"),
+		OPTION("multihop-min-ttl"),
+		OPTION("echo"),
+		OPTIONS("peers"),
 		CFG_END(),
 	};
 	cfg_opt_t root[] = {

@@ -36,6 +36,7 @@
 #define SPENT_MAX     64
 #define FAILED_MAX    64
 #define MASTERS_TRIED 4
+#define ADMITS_MAX    (2 * QUEUE_BURST) /* of held packets, and of copies that came with them */
 
 struct counters {
 	uint64_t commits, commit_failures, admit_failures, resyncs, copies_lost, nat,
@@ -65,7 +66,7 @@ struct daemon {
 	bool confined;
 	struct counters counters;
 	/* One burst: */
-	struct op admits[QUEUE_BURST];
+	struct op admits[ADMITS_MAX];
 	unsigned int n_admits;
 	uint32_t failed[FAILED_MAX];
 	unsigned int n_failed;
@@ -149,7 +150,7 @@ static void apply(struct daemon *d, const struct event *ev, const struct op *op)
 		break;
 	case OP_ADMIT:
 		/* Only a packet that is held can still be given its conntrack entry. */
-		if (ev->kind == EV_FIRST && d->n_admits < QUEUE_BURST)
+		if (ev->kind == EV_FIRST && d->n_admits < ADMITS_MAX)
 			d->admits[d->n_admits++] = *op;
 		else if (!op->many)
 			stage_spent(d, op);
@@ -245,6 +246,8 @@ static void retry_admit(struct daemon *d, struct op *op, int *error)
 
 static void admit_all(struct daemon *d, int *error)
 {
+	if (!d->n_admits)
+		return;
 	(void)ct_admit(d->ct, d->admits, d->n_admits, error);
 	for (unsigned int i = 0; i < d->n_admits; i++)
 		retry_admit(d, &d->admits[i], &error[i]);
@@ -255,6 +258,8 @@ static void settle_admits(struct daemon *d, const int *error)
 {
 	unsigned int n = d->n_admits;
 
+	if (!n)
+		return;
 	d->n_admits = 0;
 	for (unsigned int i = 0; i < n; i++) {
 		if (!d->admits[i].many)
@@ -272,6 +277,16 @@ static void settle_admits(struct daemon *d, const int *error)
 	commit_table(d);
 }
 
+/* All that has been decided on, where nothing is held that waits for it. */
+static void commit(struct daemon *d)
+{
+	int error[ADMITS_MAX] = { 0 };
+
+	commit_table(d);
+	admit_all(d, error);
+	settle_admits(d, error);
+}
+
 /* --- events from the kernel ---------------------------------------------------------------------
  */
 
@@ -283,6 +298,14 @@ static enum ph_service number_service(const struct daemon *d, uint16_t number)
 static enum dir number_dir(const struct daemon *d, uint16_t number)
 {
 	return (number - d->conf.queue_base) % 2 ? DIR_REPLY : DIR_ORIGINAL;
+}
+
+/* All that is ever seen of this service are copies. */
+static bool only_copied(enum ph_service svc)
+{
+	const struct tracker *t = tracker_of(svc);
+
+	return t && t->one_way;
 }
 
 static void on_nat(struct daemon *d, const uint8_t *l3, size_t len)
@@ -308,14 +331,19 @@ static void on_copy(void *arg, uint16_t group, const uint8_t *l3, size_t len)
 		on_nat(d, l3, len);
 		return;
 	}
-	if (group == d->conf.queue_base + PH_GROUP_END) {
+	if (group == d->conf.queue_base + PH_GROUP_FIRST) {
+		ev.kind = EV_FIRST;
+	} else if (group == d->conf.queue_base + PH_GROUP_END) {
 		ev.kind = EV_END;
 	} else {
-		ev.kind = d->queue ? EV_COPY : EV_PACKET;
 		ev.service = number_service(d, group);
 		ev.dir = number_dir(d, group);
+		ev.kind = d->queue && !only_copied(ev.service) ? EV_COPY : EV_PACKET;
 	}
 	feed(d, &ev);
+	/* Room is kept for what is held. */
+	if (d->n_admits >= ADMITS_MAX - QUEUE_BURST)
+		commit(d);
 }
 
 static void on_held(void *arg, uint16_t number, const uint8_t *l3, size_t len)
@@ -456,7 +484,7 @@ static int read_idle(struct daemon *d)
 	if (err < 0)
 		return err;
 	d->staged |= d->spent > 0;
-	commit_table(d);
+	commit(d);
 	schedule(d);
 	return 0;
 }
@@ -496,7 +524,7 @@ static bool bound_by_conntrack(const struct daemon *d)
 
 static int on_queue(sd_event_source *s, int fd, uint32_t revents, void *arg)
 {
-	int error[QUEUE_BURST] = { 0 };
+	int error[ADMITS_MAX] = { 0 };
 	struct daemon *d = arg;
 	int held, err;
 
@@ -510,13 +538,11 @@ static int on_queue(sd_event_source *s, int fd, uint32_t revents, void *arg)
 			return err;
 		queue_show(d->queue, on_held, d);
 		commit_table(d);
-		if (d->n_admits)
-			admit_all(d, error);
+		admit_all(d, error);
 		err = queue_release(d->queue);
 		if (err < 0)
 			return fail(d, "cannot let go held packets (nfnetlink_queue)", err);
-		if (d->n_admits)
-			settle_admits(d, error);
+		settle_admits(d, error);
 	} while (held == QUEUE_BURST);
 	rest(d);
 	schedule(d);
@@ -612,14 +638,19 @@ static void save_state(struct daemon *d)
 	d->save_not_before = began + (50 * took > NSEC_PER_SEC ? 50 * took : NSEC_PER_SEC);
 }
 
+/* Nobody is silent whose words have come and were not read yet. */
 static int on_tick(sd_event_source *s, uint64_t usec, void *arg)
 {
 	struct event ev = { .kind = EV_TICK };
 	struct daemon *d = arg;
+	int err;
 
 	(void)s, (void)usec;
+	err = read_told(d, true);
+	if (err < 0)
+		return err;
 	feed(d, &ev);
-	commit_table(d);
+	commit(d);
 	schedule(d);
 	return 0;
 }
@@ -845,11 +876,11 @@ static int open_capture(struct daemon *d)
 	const unsigned int base = d->conf.queue_base;
 	int err = nflog_open(&d->log);
 
-	for (unsigned int i = 0; err == 0 && i < PH_QUEUE_SPAN; i++)
+	for (unsigned int i = 0; err == 0 && i < PH_GROUP_SPAN; i++)
 		err = nflog_bind(d->log, (uint16_t)(base + i), CONTROL_RANGE);
 	if (err < 0) {
 		log_line(LOG_LEVEL_ERROR, "NFLOG groups %u-%u: %s%s", base,
-		    base + PH_QUEUE_SPAN - 1, strerror(-err),
+		    base + PH_GROUP_SPAN - 1, strerror(-err),
 		    err == -EBUSY || err == -EPERM
 			? " (another pinholed in this network namespace?)"
 			: " (kernel has no nfnetlink_log?)");

@@ -31,8 +31,10 @@
 #define MESSAGE_MAX     8192u  /* more than any message here comes to */
 #define LOOPBACK        1u     /* ifindex of lo, in every network namespace */
 #define SEEN_TIMEOUT    25000u /* ms; no flow ends before it: nf_conntrack_udp_timeout is 30 s */
-#define SEEN_SIZE       65535u
-#define HEADERS_SNAPLEN 128u /* IPv6 with some extensions and TCP with all options */
+#define FLOWS_SIZE      65535u /* of each set that packets fill */
+#define SHOWN_TIMEOUT   500u   /* ms; see SHOWN_LATE in kmod-free/oneway.c */
+#define KNOCK_TIMEOUT   400u   /* ms */
+#define HEADERS_SNAPLEN 128u   /* IPv6 with some extensions and TCP with all options */
 #define WEEK            (7ull * 24 * 60 * 60)
 
 /* Just before the filters, so that one that drops does not come first. */
@@ -44,21 +46,23 @@ enum { USE_TCP = 1, USE_UDP = 2 };
  * One hash set a service and family, and for FTP an interval set beside it: what is for more than
  * one flow, or more than one port, is there (FTPS), and what is for one flow stays in the hash set,
  * whose elements may then be limited. RPC and BFD open for many flows only, so their sets have no
- * limit; TFTP and rsh never do. A service that announces nothing has no sets, and its control flows
- * are marked but never looked into.
+ * limit; TFTP and rsh never do. BFD's never wait for us: of its packets we get copies of a few. A
+ * service that announces nothing has no sets, and its control flows are marked but never looked
+ * into.
  */
 static const struct service_rules {
 	const char *name;
-	uint8_t control; /* transports of its control flows; 0: not captured here */
+	uint8_t control; /* transports of its control flows */
 	uint8_t flows;   /* transports of the flows that it announces */
 	bool one_flow;
 	bool windows;
+	bool copied;   /* nothing of it is held */
 	bool mappings; /* a pinhole may lead to a control port, and its port may be given up */
 } service_rules[] = {
 	[PH_SVC_NONE] = { .name = "none" },
 	[PH_SVC_FTP] = { "ftp", USE_TCP, USE_TCP, .one_flow = true, .windows = true },
 	[PH_SVC_SUNRPC] = { "sunrpc", USE_TCP | USE_UDP, USE_TCP | USE_UDP, .mappings = true },
-	[PH_SVC_BFD] = { "bfd", 0, USE_UDP },
+	[PH_SVC_BFD] = { "bfd", USE_UDP, USE_UDP, .one_flow = true, .copied = true },
 	[PH_SVC_TFTP] = { "tftp", USE_UDP, USE_UDP, .one_flow = true },
 	[PH_SVC_RSH] = { "rsh", USE_TCP, USE_TCP, .one_flow = true },
 	[PH_SVC_NFS] = { "nfs", USE_TCP | USE_UDP, 0 },
@@ -70,6 +74,16 @@ _Static_assert(sizeof(service_rules) / sizeof(service_rules[0]) == PH_SVC_MAX, "
 	     svc = (enum ph_service)(svc + 1))
 
 static const enum family families[] = { FAMILY_IPV4, FAMILY_IPV6 };
+
+#define EACH_FAMILY(f)                                                                             \
+	for (enum family f = FAMILY_IPV4; f <= FAMILY_IPV6;                                        \
+	     f = (enum family)(f + (FAMILY_IPV6 - FAMILY_IPV4)))
+
+/* Of services that are copied, flows of which a packet has been shown lately: one of an everyday
+ * kind, one with news. And ports at which a first packet has just knocked. */
+static const char *const shown_name[] = { "shown4", "shown6" };
+static const char *const news_name[] = { "news4", "news6" };
+static const char *const knock_name[] = { "knock4", "knock6" };
 
 const char *rules_set_name(enum ph_service svc, enum family family, bool window, char *name)
 {
@@ -677,23 +691,30 @@ static void pinhole_set(
 }
 
 /*
+ * Sets that packets fill, such as:
+ *
  * set seen4 { type ipv4_addr . ipv4_addr . inet_service . inet_service; flags dynamic,timeout;
  *	timeout 25s; size 65535 }
  */
-static void seen_set(struct batch *b, uint32_t id, enum family family)
+static void packet_set(struct batch *b, uint32_t id, const char *name, enum family family,
+    uint32_t type, uint32_t timeout)
 {
-	uint32_t type = concatenated(address_type(family), address_type(family));
-	struct nftnl_set *s;
+	struct nftnl_set *s =
+	    set_new(b, name, id, NFT_SET_TIMEOUT | NFT_SET_EVAL, type, key_len(family));
 
-	type = concatenated(concatenated(type, TYPE_INET_SERVICE), TYPE_INET_SERVICE);
-	s = set_new(
-	    b, rules_seen_name(family), id, NFT_SET_TIMEOUT | NFT_SET_EVAL, type, key_len(family));
 	if (!s)
 		return;
-	nftnl_set_set_u64(s, NFTNL_SET_TIMEOUT, SEEN_TIMEOUT);
-	nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, SEEN_SIZE);
+	nftnl_set_set_u64(s, NFTNL_SET_TIMEOUT, timeout);
+	nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, FLOWS_SIZE);
 	set_byte_order(b, s, ORDER_MIXED);
 	set_end(b, s, 0);
+}
+
+static uint32_t flow_type(enum family family)
+{
+	uint32_t type = concatenated(address_type(family), address_type(family));
+
+	return concatenated(concatenated(type, TYPE_INET_SERVICE), TYPE_INET_SERVICE);
 }
 
 /*
@@ -818,16 +839,49 @@ static bool watched(const struct plan *p, enum ph_service svc)
 	return s->enabled && s->n_ports > 0 && service_rules[svc].control;
 }
 
+/* A port is the first service's that names it, and once. */
+static bool port_counts(const struct policy *policy, enum ph_service svc, unsigned int i)
+{
+	const uint16_t *ports = policy->service[svc].ports;
+
+	for (unsigned int j = 0; j < i; j++)
+		if (ports[j] == ports[i])
+			return false;
+	return policy_service_of(policy, ports[i]) == svc;
+}
+
 /* Control flows of this service are captured: there may be something in them. */
 static bool captured(const struct plan *p, enum ph_service svc)
 {
 	return watched(p, svc) && service_rules[svc].flows;
 }
 
+/* What is captured is held until it has been decided on. */
+static bool queued(const struct plan *p, enum ph_service svc)
+{
+	return captured(p, svc) && !service_rules[svc].copied;
+}
+
 /* A flow that a pinhole of this service lets in may be a control flow of it as well. */
 static bool admits_control(const struct plan *p, enum ph_service svc)
 {
 	return captured(p, svc) && service_rules[svc].mappings;
+}
+
+/* Packets of some control port may come through so many routers only. */
+static bool has_hops(const struct plan *p)
+{
+	const struct policy *policy = &p->setup.policy;
+
+	EACH_SERVICE(svc)
+	{
+		const struct service_policy *s = &policy->service[svc];
+
+		for (unsigned int i = 0; watched(p, svc) && i < s->n_ports; i++)
+			if (policy_min_ttl(policy, svc, s->ports[i]))
+				return true;
+	}
+	return false;
 }
 
 static bool by_mark(const struct plan *p)
@@ -849,6 +903,11 @@ static void chains_of(struct chains *c, const struct plan *p)
 	const char *stem = admit_stem(p);
 
 	memset(c, 0, sizeof(*c));
+	if (has_hops(p)) {
+		chain_want(c, "hops", "", NO_HOOK, 0);
+		if (!related)
+			chain_want(c, "hops_prerouting", "", NF_INET_PRE_ROUTING, -300 /* raw */);
+	}
 	chain_want(c, stem, related ? "_queue" : "_new", NO_HOOK, 0);
 	if (uses(p, USE_TCP))
 		chain_want(c, stem, "_tcp", NO_HOOK, 0);
@@ -865,8 +924,10 @@ static void chains_of(struct chains *c, const struct plan *p)
 		if (!watched(p, svc))
 			continue;
 		chain_want(c, "begin_", name, NO_HOOK, 0);
-		if (captured(p, svc))
+		if (queued(p, svc))
 			chain_want(c, "capture_", name, NO_HOOK, 0);
+		else if (captured(p, svc))
+			chain_want(c, "answer_", name, NO_HOOK, 0);
 		chain_want(c, "watch_", name, NO_HOOK, 0);
 	}
 	if (p->moved) {
@@ -934,10 +995,74 @@ static uint32_t pinhole_control_mark(const struct plan *p, enum ph_service svc)
 	return ph_mark(p->setup.mark_mask, PH_MARK_F_PINHOLE | PH_MARK_F_CONTROL, svc);
 }
 
+/* KEY != @set add @set { KEY }, where KEY has been loaded: true once while the set remembers it. */
+static void once_in_a_while(struct rule *r, const char *set)
+{
+	struct nftnl_expr *e;
+
+	lookup(r, set, 0, false, true);
+	e = rule_expr(r, "dynset");
+	if (!e)
+		return;
+	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_ADD);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
+	nftnl_expr_set_str(e, NFTNL_EXPR_DYNSET_SET_NAME, set);
+}
+
+/*
+ *   meta nfproto ipv4 th dport 3784 ip ttl < 255 notrack accept
+ *
+ * A packet that has come through more routers than it may is none of a flow: it is `untracked` to
+ * the firewall, neither related nor marked, whatever conntrack knows of its addresses and ports.
+ */
+static void hops_rule(struct batch *b, uint16_t port, uint8_t min, enum family family)
+{
+	bool v4 = family == FAMILY_IPV4;
+	struct rule r = rule_begin(b, "hops");
+
+	load_meta(&r, NFT_META_NFPROTO, NFT_REG_1);
+	compare_u8(&r, NFT_CMP_EQ, v4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
+	if_l4proto(&r, IPPROTO_UDP);
+	if_dport(&r, port);
+	load_payload(&r, NFT_PAYLOAD_NETWORK_HEADER, v4 ? 8 : 7, 1, NFT_REG_1);
+	compare_u8(&r, NFT_CMP_LT, min);
+	(void)rule_expr(&r, "notrack");
+	rule_verdict(&r, NF_ACCEPT, NULL);
+}
+
+static void hops_rules(struct batch *b, const struct plan *p)
+{
+	const struct policy *policy = &p->setup.policy;
+
+	EACH_SERVICE(svc)
+	{
+		const struct service_policy *s = &policy->service[svc];
+
+		for (unsigned int i = 0; watched(p, svc) && i < s->n_ports; i++) {
+			uint8_t min = policy_min_ttl(policy, svc, s->ports[i]);
+
+			if (!min || !port_counts(policy, svc, i))
+				continue;
+			EACH_FAMILY(f)
+			hops_rule(b, s->ports[i], min, f);
+		}
+	}
+}
+
+/* meta l4proto udp jump hops */
+static void hops_jump(struct batch *b, const char *chain)
+{
+	struct rule r = rule_begin(b, chain);
+
+	if_l4proto(&r, IPPROTO_UDP);
+	rule_verdict(&r, NFT_JUMP, "hops");
+}
+
 /*
  * One rule for the pinholes of a service, in first_tcp, first_udp, admit_tcp or admit_udp:
  *
  *   first: KEY @ftp4 [FLOW != @seen4] goto first_queue
+ *          KEY @bfd4 KEY != @knock4 add @knock4 { KEY } log group N
  *   admit: KEY @ftp4 ct mark set ct mark & ~mask | pinhole,ftp accept
  *          KEY @sunrpc4 goto admit_sunrpc
  *
@@ -951,6 +1076,12 @@ static void pinhole_rule(struct batch *b, const struct plan *p, const char *chai
 
 	load_key(&r, family);
 	lookup(&r, rules_set_name(svc, family, window, name), 0, false, false);
+	if (!by_mark(p) && service_rules[svc].copied) {
+		once_in_a_while(&r, knock_name[family == FAMILY_IPV6]);
+		log_group(&r, (uint16_t)(p->setup.queue_base + PH_GROUP_FIRST), HEADERS_SNAPLEN);
+		rule_end(&r);
+		return;
+	}
 	if (by_mark(p) && admits_control(p, svc)) {
 		(void)snprintf(own, sizeof(own), "admit_%s", service_rules[svc].name);
 		rule_verdict(&r, NFT_GOTO, own);
@@ -1090,14 +1221,16 @@ static void watch_rules(struct batch *b, const struct plan *p, const char *chain
 	{
 		uint32_t control = control_mark(p, svc), pinhole = pinhole_mark(p, svc);
 		uint32_t both = pinhole_control_mark(p, svc);
-		char name[CHAIN_NAME];
+		bool copies = captured(p, svc) && service_rules[svc].copied;
+		char name[CHAIN_NAME], answer[CHAIN_NAME];
 
 		(void)snprintf(name, sizeof(name), "watch_%s", service_rules[svc].name);
+		(void)snprintf(answer, sizeof(answer), "answer_%s", service_rules[svc].name);
 		if (watched(p, svc))
 			vmap_add(&m, &control, name);
 		/* A service that is switched off keeps its flows until they end. */
 		if (service_rules[svc].flows)
-			vmap_add(&m, &pinhole, "admitted");
+			vmap_add(&m, &pinhole, copies ? answer : "admitted");
 		if (service_rules[svc].mappings)
 			vmap_add(&m, &both, captured(p, svc) ? name : "admitted");
 	}
@@ -1132,17 +1265,6 @@ static void port_keys(struct vmap *m, enum ph_service svc, uint16_t port)
 		port_key(key, IPPROTO_UDP, port);
 		vmap_add(m, key, name);
 	}
-}
-
-/* A key may be in the map only once: a port is the first service's that names it, and once. */
-static bool port_counts(const struct policy *policy, enum ph_service svc, unsigned int i)
-{
-	const uint16_t *ports = policy->service[svc].ports;
-
-	for (unsigned int j = 0; j < i; j++)
-		if (ports[j] == ports[i])
-			return false;
-	return policy_service_of(policy, ports[i]) == svc;
 }
 
 /* ct mark & mask == 0 meta l4proto . th dport vmap { tcp . 21 : goto begin_ftp, ... } */
@@ -1282,6 +1404,44 @@ static void watch_service_rules(struct batch *b, const struct plan *p, enum ph_s
 		r.tag |= FEATURE_PAYLOAD;
 	}
 	rule_verdict(&r, NFT_GOTO, capture);
+}
+
+/*
+ * One-way flows, of which a few packets are copied:
+ *
+ *   @th,72,8 & 0xc0 != 0xc0 FLOW != @news4 add @news4 { FLOW } log group N snaplen 128
+ *   FLOW != @shown4 add @shown4 { FLOW } log group N snaplen 128
+ *
+ * The byte is BFD's second one, the state is its upper two bits, and 3 is Up (RFC 5880 section
+ * 4.1). So a change of state is always shown at once, and of what does not change two packets a
+ * second, at whatever rate they come.
+ */
+static void show_rules(
+    struct batch *b, const struct plan *p, enum ph_service svc, const char *stem, unsigned int dir)
+{
+	const uint16_t group = ph_capture(p->setup.queue_base, svc, dir);
+	char chain[CHAIN_NAME];
+	struct rule r;
+
+	(void)snprintf(chain, sizeof(chain), "%s_%s", stem, service_rules[svc].name);
+	r = rule_begin(b, chain);
+	if_translated(&r);
+	rule_verdict(&r, NFT_RETURN, NULL);
+	for (unsigned int i = 0; i < 4; i++) {
+		bool news = i < 2;
+
+		r = rule_begin(b, chain);
+		if_l4proto(&r, IPPROTO_UDP);
+		if (news) {
+			load_payload(&r, NFT_PAYLOAD_TRANSPORT_HEADER, 9, 1, NFT_REG_1);
+			mask_u8(&r, 0xc0);
+			compare_u8(&r, NFT_CMP_NEQ, 0xc0);
+		}
+		load_flow(&r, families[i % 2], false);
+		once_in_a_while(&r, (news ? news_name : shown_name)[i % 2]);
+		log_group(&r, group, HEADERS_SNAPLEN);
+		rule_end(&r);
+	}
 }
 
 /*
@@ -1518,6 +1678,14 @@ static bool has_mappings(const struct plan *p)
 	return false;
 }
 
+static bool has_copied(const struct plan *p)
+{
+	EACH_SERVICE(svc)
+	if (p->sets & 1u << svc && service_rules[svc].copied)
+		return true;
+	return false;
+}
+
 static void write_sets(struct batch *b, const struct plan *from, struct plan *to, uint32_t *id)
 {
 	bool related = to->setup.policy.admit == ADMIT_RELATED;
@@ -1526,6 +1694,8 @@ static void write_sets(struct batch *b, const struct plan *from, struct plan *to
 	to->limited = from ? from->limited : 0;
 	to->seen = from ? from->seen : false;
 	to->moved = from ? from->moved : false;
+	to->shown = from ? from->shown : false;
+	to->knock = from ? from->knock : false;
 	EACH_SERVICE(svc)
 	{
 		const struct service_rules *s = &service_rules[svc];
@@ -1543,9 +1713,24 @@ static void write_sets(struct batch *b, const struct plan *from, struct plan *to
 			to->limited |= 1u << svc;
 	}
 	if (related && !to->seen && uses(to, USE_UDP)) {
-		seen_set(b, (*id)++, FAMILY_IPV4);
-		seen_set(b, (*id)++, FAMILY_IPV6);
+		EACH_FAMILY(f)
+		packet_set(b, (*id)++, rules_seen_name(f), f, flow_type(f), SEEN_TIMEOUT);
 		to->seen = true;
+	}
+	if (!to->shown && has_copied(to)) {
+		EACH_FAMILY(f)
+		{
+			packet_set(b, (*id)++, shown_name[f == FAMILY_IPV6], f, flow_type(f),
+			    SHOWN_TIMEOUT);
+			packet_set(b, (*id)++, news_name[f == FAMILY_IPV6], f, flow_type(f),
+			    SHOWN_TIMEOUT);
+		}
+		to->shown = true;
+	}
+	if (related && !to->knock && has_copied(to)) {
+		EACH_FAMILY(f)
+		packet_set(b, (*id)++, knock_name[f == FAMILY_IPV6], f, key_type(f), KNOCK_TIMEOUT);
+		to->knock = true;
 	}
 	if (to->features & FEATURE_RESET && !to->moved && has_mappings(to)) {
 		moved_set(b, (*id)++, FAMILY_IPV4);
@@ -1584,6 +1769,10 @@ void rules_write(struct batch *b, const struct plan *from, struct plan *to)
 
 	pinhole_rules(b, to, "_tcp", USE_TCP);
 	pinhole_rules(b, to, "_udp", USE_UDP);
+	if (has_hops(to)) {
+		hops_rules(b, to);
+		hops_jump(b, related ? "first_prerouting" : "hops_prerouting");
+	}
 	if (related) {
 		first_queue_rule(b, to);
 		first_rules(b, to, "first_prerouting", NFT_META_IIF);
@@ -1600,9 +1789,12 @@ void rules_write(struct batch *b, const struct plan *from, struct plan *to)
 		if (!watched(to, svc))
 			continue;
 		begin_rules(b, to, svc);
-		if (captured(to, svc)) {
+		if (queued(to, svc)) {
 			capture_rules(b, to, svc);
 			watch_service_rules(b, to, svc);
+		} else if (captured(to, svc)) {
+			show_rules(b, to, svc, "watch", DIR_ORIGINAL);
+			show_rules(b, to, svc, "answer", DIR_REPLY);
 		} else {
 			watch_end_rules(b, to, svc);
 		}

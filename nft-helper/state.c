@@ -70,10 +70,13 @@ static json_t *pinhole_json(const struct pinhole *p)
 	    (json_int_t)p->program, "versions", (json_int_t)p->versions, "cause", p->cause);
 }
 
-/* Flows of a `many` pinhole are found again by conntrack; a port window by its sessions. */
+/*
+ * Flows of a `many` pinhole are found again by conntrack; a port window by its sessions. One-way
+ * sessions show themselves again, and better than we could remember them.
+ */
 static bool worth_saving(const struct pinhole *p)
 {
-	return p->owner && !p->parent_id && (p->program || !p->many);
+	return p->owner && !p->parent_id && !p->lasting && (p->program || !p->many);
 }
 
 static int write_all(FILE *f, const struct engine *e)
@@ -82,7 +85,8 @@ static int write_all(FILE *f, const struct engine *e)
 
 	for (const struct session *s = engine_first_session(e); s && !err;
 	     s = engine_next_session(s))
-		err = put_line(f, session_json(s));
+		if (!s->tracker->one_way)
+			err = put_line(f, session_json(s));
 	for (const struct pinhole *p = engine_first_pinhole(e); p && !err;
 	     p = engine_next_pinhole(p))
 		if (worth_saving(p))

@@ -65,13 +65,16 @@ static inline unsigned int ph_mark_field(uint32_t mask, uint32_t mark)
  * Queue numbers: base + 0 holds first packets of expected flows; base + 2 * service + direction
  * holds control packets (direction 0 original, 1 reply). NFLOG groups use the same arithmetic for
  * copies of control packets; base + 0 there carries the FIN and RST of admitted flows, base + 1 the
- * first packets of control flows that are translated (NAT) and therefore not tracked.
+ * first packets of control flows that are translated (NAT) and therefore not tracked, and one more
+ * at the end first packets of expected flows that are not held.
  */
 #define PH_QUEUE_BASE_DEFAULT 20552 /* 'P' 'H' */
 #define PH_QUEUE_FIRST        0
 #define PH_GROUP_END          0
 #define PH_GROUP_NAT          1
 #define PH_QUEUE_SPAN         (2 * PH_SVC_MAX)
+#define PH_GROUP_FIRST        PH_QUEUE_SPAN
+#define PH_GROUP_SPAN         (PH_QUEUE_SPAN + 1)
 
 static inline uint16_t ph_capture(uint16_t base, enum ph_service svc, unsigned int dir)
 {

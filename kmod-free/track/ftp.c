@@ -290,7 +290,7 @@ static void on_final_reply(
 	switch (pop(f)) {
 	case CMD_PORT:
 		if (code >= 400 && f->port_id)
-			track_withdraw(t, f->port_id);
+			track_withdraw(t, f->port_id, REASON_WITHDRAWN);
 		f->port_id = 0;
 		break;
 	case CMD_EPSV_ALL:
