@@ -108,10 +108,8 @@ class Speaker:
     def running(self):
         return self.process is not None and self.process.running()
 
-    def restart(self, kill=False):
-        if self.running():
-            self.kill() if kill else self.stop()
-        self.start()
+    def move(self):
+        """After the next start its source ports are other ones; most see to that by themselves."""
 
     def log(self):
         return self.process.log() if self.process else ""
@@ -211,6 +209,10 @@ class Frr(Speaker):
     kind = FRR
     MIN_TTL = 60  # the least that it accepts over several hops; BIRD sends 64
 
+    def __init__(self, lab, ns, neighbors):
+        super().__init__(lab, ns, neighbors)
+        self.next_port, self.holding = 49152, []
+
     def configuration(self):
         lines = ["log stdout debugging", "bfd"]
         for n in self.neighbors:
@@ -260,6 +262,18 @@ class Frr(Speaker):
                 return True
 
         poll.until(ready, lambda: f"{name}: {process.log()}", 10)
+
+    def move(self):
+        """bfdd counts its source ports from the same number at each start. From the next start on it
+        finds taken what its sessions have had so far."""
+        for port in range(self.next_port, self.next_port + len(self.neighbors)):
+            for family, anywhere in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+                sock = self.ns.socket(family, socket.SOCK_DGRAM)
+                if family == socket.AF_INET6:
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                sock.bind((anywhere, port))
+                self.holding.append(sock)
+        self.next_port += len(self.neighbors)
 
     def stop(self):
         status = self.process.stop()
@@ -557,19 +571,20 @@ class Baseline:
 # --- the firewall -------------------------------------------------------------------------------
 
 
-def strict(placement, admit="related", accept=False):
+def strict(placement, admit="related", accept=False, forward=True, extra=()):
     """A default-drop firewall for this place, as text for nft -f. It lets our side's BFD packets out,
-    on the router the client's; to let the others' in is what `accept` is for."""
+    on the router the client's; to let the others' in is what `accept` is for. Without `forward` the
+    router protects only itself. What is extra is accepted everywhere."""
     ports = f"udp dport {{ {', '.join(map(str, PORTS))} }}"
     known = [f"{ports} counter accept"] if accept else []
     ours = {"input": known, "output": [f"{ports} accept"]}
-    if placement == ROUTER:
+    if placement == ROUTER and forward:
         ours["forward"] = [f'iifname "{CLIENT}" {ports} accept', *known]
     chains = []
-    for hook, extra in ours.items():
+    for hook, rules_here in ours.items():
         loopback = {"input": "iif lo accept", "output": "oif lo accept", "forward": ""}[hook]
         rules = [loopback, "ct state invalid drop", CONCESSION[admit]]
-        rules += [ICMP, NEIGHBOURS, *extra, f"{ports} counter"]
+        rules += [ICMP, NEIGHBOURS, *rules_here, *extra, f"{ports} counter"]
         body = "".join(f"\t\t{rule}\n" for rule in rules if rule)
         chains.append(
             f"\tchain {hook} {{\n"
@@ -621,9 +636,10 @@ class BfdDaemon(Daemon):
 
     @contextlib.contextmanager
     def watching(self):
-        """`pinholectl watch --json`; yields a Watch."""
-        process = self.ctl_popen("watch", "--json")
+        """`pinholectl watch`; yields a Watch."""
+        process = self.ctl_popen("--json", "watch")
         try:
+            poll.until(lambda: self.ctl_json("status").get("watchers"), "the watcher to be there")
             yield Watch(process)
         finally:
             process.kill()

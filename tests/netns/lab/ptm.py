@@ -111,7 +111,7 @@ class Session:
         self.polling = state == UP
         if state != UP:
             self.tx = SLOW
-        if state in (DOWN, ADMIN_DOWN):
+        if state == DOWN:
             self.your = 0
         if state != INIT:
             self.send()
