@@ -132,6 +132,12 @@ check-netns: all $(ADAPTER_BIN)
 	@tests/lab.sh test-servers
 	@$(PROVE) $(T_ROOT)
 
+# What takes minutes on purpose.
+soak: deps
+	@$(MAKE) --no-print-directory all
+	@tests/lab.sh test-servers
+	@$(PROVE) $(sort $(wildcard tests/netns/soak/*.t))
+
 # The kernel's own NFS server and client, locks included, in a small virtual machine.
 check-vm: deps
 	@$(MAKE) --no-print-directory all
@@ -194,7 +200,7 @@ uninstall:
 	  $(DESTDIR)$(MANDIR)/man8/pinholed.8 $(DESTDIR)$(MANDIR)/man8/pinholectl.8 \
 	  $(DESTDIR)$(COMPDIR)/pinholectl
 
-.PHONY: all clean deps check check-built check-unit check-netns check-vm demo bench fuzz lint format install uninstall
+.PHONY: all clean deps check check-built check-unit check-netns check-vm soak demo bench fuzz lint format install uninstall
 .SECONDARY:
 -include $(wildcard $(BUILD)/kmod-free/*.d $(BUILD)/kmod-free/track/*.d $(BUILD)/nft-helper/*.d \
   $(BUILD)/tests/*/*.d)
