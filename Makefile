@@ -132,6 +132,12 @@ check-netns: all $(ADAPTER_BIN)
 	@tests/lab.sh test-servers
 	@$(PROVE) $(T_ROOT)
 
+# What takes minutes on purpose.
+soak: deps
+	@$(MAKE) --no-print-directory all
+	@tests/lab.sh test-servers
+	@$(PROVE) $(sort $(wildcard tests/netns/soak/*.t))
+
 # The kernel's own NFS server and client, locks included, in a small virtual machine.
 check-vm: deps
 	@$(MAKE) --no-print-directory all
@@ -142,14 +148,15 @@ demo: deps
 	@tests/lab.sh test-servers
 	@tests/demo
 
+BENCH_BIN := floor cycles micro rpcserver storm
 bench: deps
-	@$(MAKE) --no-print-directory all build/bench/floor build/bench/cycles build/bench/micro
+	@$(MAKE) --no-print-directory all $(BENCH_BIN:%=build/bench/%)
 	@tests/bench/run
 
 build/bench/%: build/tests/bench/%.o $(call objects,table rules queue) $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs libnftnl libnetfilter_queue libmnl)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs libnftnl libnetfilter_queue libmnl libsystemd)
 
 build/tests/bench/%.o: CPPFLAGS += -Inft-helper
 
@@ -194,7 +201,7 @@ uninstall:
 	  $(DESTDIR)$(MANDIR)/man8/pinholed.8 $(DESTDIR)$(MANDIR)/man8/pinholectl.8 \
 	  $(DESTDIR)$(COMPDIR)/pinholectl
 
-.PHONY: all clean deps check check-built check-unit check-netns check-vm demo bench fuzz lint format install uninstall
+.PHONY: all clean deps check check-built check-unit check-netns check-vm soak demo bench fuzz lint format install uninstall
 .SECONDARY:
 -include $(wildcard $(BUILD)/kmod-free/*.d $(BUILD)/kmod-free/track/*.d $(BUILD)/nft-helper/*.d \
   $(BUILD)/tests/*/*.d $(BUILD)/tests/*/*/*.d)

@@ -4,8 +4,9 @@
 # What building and testing need, fetched without asking:
 #
 #   lab.sh build-deps     libraries and tools, installed as packages (root)
-#   lab.sh test-servers   FTP and NFS servers and clients, only unpacked below build/lab, never
-#                         installed: installing them would start services and add users
+#   lab.sh test-servers   FTP and NFS servers and clients, routing daemons that speak BFD, only
+#                         unpacked below build/lab, never installed: installing them would start
+#                         services and add users
 #
 # Neither starts a service nor touches the firewall. A second run finds everything and does nothing.
 set -eu
@@ -27,10 +28,11 @@ BUILD_RPM='pkgconf-pkg-config libmnl-devel libnftnl-devel libnetfilter_conntrack
 	python3 perl-Test-Harness nftables iproute conntrack-tools cpio dnf-plugins-core'
 # vsftpd and proftpd conflict as packages, so each of these is resolved on its own.
 LAB_DEB='vsftpd proftpd-core proftpd-mod-crypto lftp curl openssl
-	rpcbind nfs-ganesha nfs-ganesha-mem libnfs-utils nfs-common'
+	rpcbind nfs-ganesha nfs-ganesha-mem libnfs-utils nfs-common
+	bird2 frr'
 LAB_RPM='vsftpd proftpd lftp curl openssl rpcbind nfs-utils'
-# Not in every distribution's own repositories. Without them the NFS tests skip, and say so.
-LAB_RPM_MAY='nfs-ganesha nfs-ganesha-mem libnfs-utils'
+# Not in every distribution's own repositories. Without them the NFS or BFD tests skip, and say so.
+LAB_RPM_MAY='nfs-ganesha nfs-ganesha-mem libnfs-utils bird frr'
 
 say() { echo "lab: $*"; }
 die() {
