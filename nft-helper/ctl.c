@@ -168,7 +168,8 @@ static void append_pinhole(struct peer *c, const struct pinhole *p)
 	uint64_t packets = 0;
 	bool known = host->hits && host->hits(host->arg, p, &packets) == 0;
 
-	append_json(c, describe_pinhole(p, &clock, known ? &packets : NULL));
+	append_json(c, describe_pinhole(p, engine_session(the_engine(c->ctl), p->session_id),
+			   &clock, known ? &packets : NULL));
 }
 
 static void append_session(struct peer *c, const struct session *s)

@@ -167,17 +167,37 @@ static bool put_program(json_t *o, uint32_t program, uint32_t versions)
 	return name ? put(o, "program_name", json_string(name)) && ok : ok;
 }
 
-static json_t *pinhole_session(const struct pinhole *p)
+/* What its tracker has to tell, as members of o. */
+static bool put_facts(json_t *o, const struct session *s)
+{
+	struct fact facts[FACTS_MAX];
+	unsigned int n = s->tracker->facts ? s->tracker->facts(s->state, facts) : 0;
+	bool ok = true;
+
+	for (unsigned int i = 0; i < n; i++)
+		ok = put(o, facts[i].name,
+			 facts[i].word ? json_string(facts[i].word)
+				       : json_integer((json_int_t)facts[i].number)) &&
+		     ok;
+	return ok;
+}
+
+/* s is NULL when it has ended, or was never one of ours alone. */
+static json_t *pinhole_session(
+    const struct pinhole *p, const struct session *s, const struct describe_clock *clock)
 {
 	json_t *o = json_object();
 	bool ok = put(o, "id", json_integer(p->session_id)) && put_flow(o, &p->master, 0) &&
 		  put(o, "alive", json_boolean(p->owner != NULL));
 
+	if (s && s->tracker->facts)
+		ok = put(o, "idle", seconds_between(s->last_at, clock->now, false)) &&
+		     put_facts(o, s) && ok;
 	return whole(o, ok);
 }
 
-json_t *describe_pinhole(
-    const struct pinhole *p, const struct describe_clock *clock, const uint64_t *packets)
+json_t *describe_pinhole(const struct pinhole *p, const struct session *s,
+    const struct describe_clock *clock, const uint64_t *packets)
 {
 	uint64_t age = clock->now > p->opened_at ? clock->now - p->opened_at : 0;
 	/* pinhole_new() arms for DEADLINE_NEVER - 1 what has no end of its own. */
@@ -195,7 +215,7 @@ json_t *describe_pinhole(
 		 expires ? seconds_between(clock->now, p->expiry.at, true) : json_null()) &&
 	     put(o, "cause", json_string(p->cause)) &&
 	     put(o, "opened", json_string(describe_time(clock->wall - age, opened))) &&
-	     put(o, "session", pinhole_session(p));
+	     put(o, "session", pinhole_session(p, s, clock));
 	if (packets)
 		ok = put(o, "packets", json_integer((json_int_t)*packets)) && ok;
 	if (p->program)
@@ -220,7 +240,7 @@ json_t *describe_session(const struct session *s, const struct describe_clock *c
 	     put(o, "resumed", json_boolean(s->resumed)) &&
 	     put(o, "encrypted", json_boolean(s->encrypted)) &&
 	     put(o, "opened", json_integer(s->opened)) &&
-	     put(o, "refused", json_integer(s->refused)) && ok;
+	     put(o, "refused", json_integer(s->refused)) && put_facts(o, s) && ok;
 	ok = put(o, "pinholes", ids) && ok;
 	return whole(o, ok);
 }

@@ -35,8 +35,8 @@ const char *describe_event_word(const struct op *op);
 json_t *describe_event(const struct op *op, uint64_t wall, uint32_t frame);
 
 /* packets may be NULL: not known. NULL when memory is out. */
-json_t *describe_pinhole(
-    const struct pinhole *p, const struct describe_clock *clock, const uint64_t *packets);
+json_t *describe_pinhole(const struct pinhole *p, const struct session *s,
+    const struct describe_clock *clock, const uint64_t *packets);
 json_t *describe_session(const struct session *s, const struct describe_clock *clock);
 
 /* For log lines; into text[DESCRIBE_TEXT], which is returned. Sessions begin and end here, too. */

@@ -73,13 +73,26 @@ static void cell_plain(const json_t *item, const char *key, char *text)
 }
 
 /* "mountd v1,3" for a mapping, else the service. */
+static void session_word(const json_t *session, const char *key, char *text, size_t cap)
+{
+	(void)snprintf(text, cap, " %s", json_string_value(json_object_get(session, key)));
+}
+
 static void cell_service(const json_t *item, const char *key, char *text)
 {
 	const json_t *versions = json_object_get(item, "versions"), *v;
 	size_t i, used;
 
+	const json_t *session = json_object_get(item, "session");
+
 	if (!json_object_get(item, "program")) {
 		cell_plain(item, key, text);
+		used = strlen(text);
+		/* "bfd up": what the peer says of itself, else what our side does. */
+		if (json_object_get(session, "peer_state"))
+			session_word(session, "peer_state", text + used, CELL - used);
+		else if (json_object_get(session, "local_state"))
+			session_word(session, "local_state", text + used, CELL - used);
 		return;
 	}
 	cell_plain(item, json_object_get(item, "program_name") ? "program_name" : "program", text);
@@ -345,6 +358,39 @@ static void session_line(const json_t *session)
 	(void)printf("%-12s #%s %s, %s\n", "session", id, flow, alive ? "alive" : "has ended");
 }
 
+/* "peer_tx_us" 300000 is "peer tx  300 ms". */
+static void fact_line(const char *key, const json_t *value)
+{
+	char name[CELL], text[CELL];
+	size_t len;
+
+	len = (size_t)snprintf(name, sizeof(name), "  %s", key);
+	for (char *c = name; *c; c++)
+		if (*c == '_')
+			*c = ' ';
+	if (len > 3 && len < sizeof(name) && strcmp(name + len - 3, " us") == 0) {
+		name[len - 3] = '\0';
+		(void)snprintf(
+		    text, sizeof(text), "%g ms", (double)json_integer_value(value) / 1000);
+	} else if (json_is_string(value)) {
+		(void)snprintf(text, sizeof(text), "%s", json_string_value(value));
+	} else {
+		(void)snprintf(text, sizeof(text), "%lld", (long long)json_integer_value(value));
+	}
+	(void)printf("%-20s %s\n", name, text);
+}
+
+/* What the session's protocol says of it, in its order. */
+static void facts_lines(const json_t *session)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)session, key,
+	    value) if (strncmp(key, "local_", 6) == 0 || strncmp(key, "peer_", 5) == 0)
+	    fact_line(key, value);
+}
+
 void show_pinhole(const json_t *pinhole, const json_t *session)
 {
 	char flow[FLOW_TEXT];
@@ -370,6 +416,7 @@ void show_pinhole(const json_t *pinhole, const json_t *session)
 	plain_line("  encrypted", session, "encrypted");
 	plain_line("  opened", session, "opened");
 	plain_line("  refused", session, "refused");
+	facts_lines(session);
 }
 
 static void until_text(const json_t *pinhole, char *text)
