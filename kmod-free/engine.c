@@ -53,18 +53,19 @@ struct session *session_begin(
     struct engine *e, const struct tuple *original, enum ph_service svc, bool resumed)
 {
 	const struct tracker *tracker = tracker_of(svc);
-	struct session *s, *old;
-	enum reason why;
+	struct session *s, *old = NULL;
+	enum reason why = REASON_NONE;
 
+	if (tracker && tracker->one_way)
+		old = session_talking(&e->sessions, original);
 	if (!tracker || !e->policy.service[svc].enabled)
 		why = REASON_NO_SERVICE;
-	else
+	else if (!old) /* whose place it takes */
 		why = room_for_session(e, original);
 	if (why != REASON_NONE) {
 		refuse(e, why, NULL, original, NULL);
 		return NULL;
 	}
-	old = tracker->one_way ? session_talking(&e->sessions, original) : NULL;
 	s = session_new(&e->sessions, original, tracker);
 	if (s && !join_pair(e, s)) {
 		session_free(&e->sessions, s);

@@ -7,6 +7,7 @@
  */
 #include "core.h"
 
+#include <string.h>
 #include <utlist.h>
 
 /*
@@ -31,12 +32,13 @@ static void arm_silence(struct engine *e, struct session *s, uint64_t ns)
 bool oneway_hops(struct engine *e, enum ph_service svc, enum dir dir, const struct packet *pkt)
 {
 	uint8_t min = policy_min_ttl(&e->policy, svc, pkt->tuple.dport);
+	bool far = pkt->tuple.dport == e->policy.service[svc].far_port;
 
 	/*
-	 * 255 is for neighbours (RFC 5082), who have no router between them. Otherwise the kernel
-	 * has judged what arrives here, and what is seen behind our own routing has one less.
+	 * Neighbours have no router between them (RFC 5082). Elsewhere the kernel has judged what
+	 * arrives here, and what is seen behind our own routing has one less.
 	 */
-	if (pkt->ttl >= min || (min < 255 && (dir == DIR_ORIGINAL || pkt->ttl + 1 >= min)))
+	if (pkt->ttl >= min || (far && (dir == DIR_ORIGINAL || pkt->ttl + 1 >= min)))
 		return true;
 	refuse(e, REASON_HOPS, NULL, &pkt->tuple, NULL);
 	return false;
@@ -51,6 +53,9 @@ void oneway_begin(struct engine *e, struct session *s, struct session *old)
 	struct pinhole *p, *next;
 
 	arm_silence(e, s, HOLD);
+	/* Its tracker knows what it is handed over, and goes on where the last one was. */
+	if (old && old->tracker == s->tracker)
+		memcpy(s->state, old->state, s->tracker->state_size);
 	for (p = old ? old->owner.pinholes : NULL; p; p = next) {
 		next = p->next;
 		if (!p->lasting || p->todo == TODO_CLOSE)
@@ -80,21 +85,29 @@ void oneway_silence(struct engine *e)
 /* --- what trackers ask for ----------------------------------------------------------------------
  */
 
-static struct pinhole *lasting_of(const struct session *s, bool looped)
+/* Echoes come back to either side. */
+static struct pinhole *lasting_of(const struct session *s, bool looped, const struct addr *dst)
 {
 	struct pinhole *p;
 
 	DL_FOREACH (s->owner.pinholes, p)
-		if (p->lasting && p->looped == looped && p->todo != TODO_CLOSE)
+		if (p->lasting && p->looped == looped && addr_equal(&p->flow.dst, dst) &&
+		    p->todo != TODO_CLOSE)
 			return p;
 	return NULL;
+}
+
+/* What lets the reply's direction in, used or not. */
+static struct pinhole *for_reply(const struct session *s)
+{
+	return lasting_of(s, false, &s->tuple.src);
 }
 
 uint32_t oneway_request(struct engine *e, struct session *s, const struct request *r,
     const struct tuple *flow, enum reason *why)
 {
 	const struct origin o = origin_of_session(s);
-	struct pinhole *p = lasting_of(s, r->looped);
+	struct pinhole *p = lasting_of(s, r->looped, &flow->dst);
 
 	if (p)
 		return p->id;
@@ -107,6 +120,11 @@ uint32_t oneway_request(struct engine *e, struct session *s, const struct reques
 	if (!policy_peer_allowed(&e->policy, o.service, &s->tuple.dst))
 		return 0;
 	p = at_port(e, flow);
+	/* A host's echoes look the same whoever returns them: one that waits is for all peers. */
+	if (p && p->looped && p->todo != TODO_CLOSE) {
+		*why = REASON_NONE;
+		return 0;
+	}
 	if (p && p->todo != TODO_CLOSE)
 		close_mapping(e, p, REASON_SUPERSEDED);
 	p = open_pinhole(e, &o, flow, flow->dport, PINHOLE_OPEN, why);
@@ -125,14 +143,22 @@ void track_alive(struct track *t, enum dir dir, uint64_t ns)
 		arm_silence(t->engine, t->session, ns);
 		return;
 	}
+	t->alive = true;
 	t->heard = ns;
-	if (t->flow)
-		pinhole_expire_at(&t->engine->pinholes, t->flow, silent_at(t->engine, ns));
+	track_stays(t, ns);
+}
+
+void track_stays(struct track *t, uint64_t ns)
+{
+	struct pinhole *p = for_reply(t->session);
+
+	if (p && p->state == PINHOLE_BOUND)
+		pinhole_expire_at(&t->engine->pinholes, p, silent_at(t->engine, ns));
 }
 
 void track_ended(struct track *t, enum reason why)
 {
-	struct pinhole *p = lasting_of(t->session, false);
+	struct pinhole *p = for_reply(t->session);
 
 	t->flow = NULL;
 	if (p && p->state == PINHOLE_BOUND)
@@ -153,16 +179,18 @@ void oneway_reply(struct engine *e, const struct packet *pkt)
 	struct pinhole *p = t.flow ? t.flow : usable(e, &pkt->tuple);
 
 	t.session = p && p->lasting ? session_by_id(&e->sessions, p->session_id) : NULL;
-	if (!t.session || !oneway_hops(e, (enum ph_service)p->service, DIR_REPLY, pkt))
+	if (!t.session)
 		return;
-	if (p->looped) {
+	if (p->looped) { /* whoever has returned it counts as a router */
 		if (!t.flow)
 			admit(e, p, &pkt->tuple);
 		return;
 	}
+	if (!oneway_hops(e, (enum ph_service)p->service, DIR_REPLY, pkt))
+		return;
 	t.session->last_at = e->now;
 	t.session->tracker->datagram(&t, t.session->state, DIR_REPLY, pkt->payload);
-	p = t.heard && !t.flow ? usable(e, &pkt->tuple) : NULL;
+	p = t.alive && !t.flow ? usable(e, &pkt->tuple) : NULL;
 	if (!p)
 		return;
 	admit(e, p, &pkt->tuple);

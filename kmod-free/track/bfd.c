@@ -160,15 +160,19 @@ static void spoken(struct track *t, struct bfd *b, const struct side *now)
 		.port = track_port(t),
 		.lasting = true,
 	};
-	bool deaf = s->seen && s->your_discr != 0 && now->your_discr == 0;
+	/* In its next life it knows nobody yet, and its peer has still to notice. */
+	bool same = s->seen && s->discr == now->discr, was_up = up(b);
+	bool deaf = same && s->your_discr != 0 && now->your_discr == 0;
 	char text[128];
 
 	*s = *now;
 	r.cause = describe(s, text, sizeof(text));
 	/* Our side has forgotten its peer (6.8.4): so do we, whatever port it will have next. */
 	if (deaf) {
-		track_ended(t, REASON_SILENT);
+		track_ended(t, s->state == ADMIN_DOWN ? REASON_ADMIN_DOWN : REASON_SILENT);
 		b->side[DIR_REPLY] = (struct side){ .seen = false };
+	} else if (same && was_up && !up(b)) {
+		track_stays(t, patience(b, DIR_REPLY));
 	}
 	track_alive(t, DIR_ORIGINAL, patience(b, DIR_ORIGINAL));
 	if (s->state == ADMIN_DOWN)
@@ -185,6 +189,8 @@ static void heard(struct track *t, struct bfd *b, const struct side *now)
 {
 	const struct side *ours = &b->side[DIR_ORIGINAL];
 	struct request r = { .dir = DIR_REPLY, .l4proto = L4_UDP, .port = track_port(t) };
+	const struct side *last = &b->side[DIR_REPLY];
+	bool off = last->seen && last->state == ADMIN_DOWN;
 	char text[128];
 
 	r.cause = describe(now, text, sizeof(text));
@@ -193,10 +199,13 @@ static void heard(struct track *t, struct bfd *b, const struct side *now)
 		return;
 	}
 	b->side[DIR_REPLY] = *now;
-	if (now->state == ADMIN_DOWN)
-		track_ended(t, REASON_ADMIN_DOWN);
-	else
+	/* It may go on saying so, and the kernel may let it: that is no end each time. */
+	if (now->state != ADMIN_DOWN)
 		track_alive(t, DIR_REPLY, patience(b, DIR_REPLY));
+	else if (off)
+		track_stays(t, patience(b, DIR_REPLY));
+	else
+		track_ended(t, REASON_ADMIN_DOWN);
 	echoes(t, b, r.cause);
 }
 
