@@ -618,7 +618,11 @@ enum match engine_match(
 		*service = (enum ph_service)p->service;
 		return p->lasting ? MATCH_CONTROL : MATCH_BOUND;
 	}
-	return usable(e, t) ? MATCH_EXPECTED : MATCH_NONE;
+	if (usable(e, t))
+		return MATCH_EXPECTED;
+	inverted = tuple_invert(t);
+	inverted.dport = t->dport;
+	return session_talking(&e->sessions, &inverted) ? MATCH_SHUT : MATCH_NONE;
 }
 
 bool engine_another_master(const struct engine *e, uint32_t id, struct tuple *master)
