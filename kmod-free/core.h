@@ -131,6 +131,9 @@ void oneway_begin(struct engine *e, struct session *s, struct session *old);
 uint32_t oneway_request(struct engine *e, struct session *s, const struct request *r,
     const struct tuple *flow, enum reason *why);
 
+/* Between link-local addresses a flow is one of this interface. */
+void oneway_scope(struct tuple *t, uint32_t iface);
+
 /* A packet of the reply direction, let in by a lasting pinhole, or about to be. */
 void oneway_reply(struct engine *e, const struct packet *pkt);
 

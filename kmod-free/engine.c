@@ -239,16 +239,17 @@ static void on_control(
 	}
 }
 
-static void on_first(struct engine *e, const struct packet *pkt)
+static void on_first(struct engine *e, const struct event *ev, const struct packet *pkt)
 {
-	struct pinhole *p = usable(e, &pkt->tuple);
+	struct packet scoped = *pkt;
+	struct pinhole *p;
 
-	if (pinhole_bound(&e->pinholes, &pkt->tuple))
-		return; /* a retransmission */
+	oneway_scope(&scoped.tuple, ev->iface);
+	p = usable(e, &scoped.tuple);
 	if (p && p->lasting)
-		oneway_reply(e, pkt);
-	else
-		admit(e, p, &pkt->tuple);
+		oneway_reply(e, &scoped);
+	else if (!pinhole_bound(&e->pinholes, &pkt->tuple)) /* else a retransmission */
+		admit(e, usable(e, &pkt->tuple), &pkt->tuple);
 }
 
 static void on_packet(struct engine *e, const struct event *ev)
@@ -266,6 +267,8 @@ static void on_packet(struct engine *e, const struct event *ev)
 	case EV_PACKET:
 	case EV_COPY:
 		e->stats.packets++;
+		if (one_way(ev->service))
+			oneway_scope(&pkt.tuple, ev->iface);
 		if (one_way(ev->service) && ev->dir == DIR_REPLY)
 			oneway_reply(e, &pkt);
 		else
@@ -273,7 +276,7 @@ static void on_packet(struct engine *e, const struct event *ev)
 		break;
 	case EV_FIRST:
 		e->stats.firsts++;
-		on_first(e, &pkt);
+		on_first(e, ev, &pkt);
 		break;
 	default: /* EV_END */
 		p = pinhole_bound(&e->pinholes, &pkt.tuple);
@@ -324,10 +327,11 @@ static void on_resync(struct engine *e)
 	struct session *s;
 	struct pinhole *p;
 
+	/* One-way flows prove themselves, by every packet. */
 	for (s = e->sessions.by_id; s; s = s->by_id.next)
-		s->proven = false;
+		s->proven = s->tracker->one_way;
 	for (p = e->pinholes.by_id; p; p = p->by_id.next)
-		p->proven = p->state != PINHOLE_BOUND;
+		p->proven = p->state != PINHOLE_BOUND || p->lasting;
 }
 
 static void on_ct_alive(struct engine *e, const struct event *ev)
@@ -335,6 +339,8 @@ static void on_ct_alive(struct engine *e, const struct event *ev)
 	struct session *s = session_of(&e->sessions, &ev->tuple);
 	struct pinhole *p = pinhole_bound(&e->pinholes, &ev->tuple);
 
+	if (one_way((enum ph_service)(ev->mark_field & PH_MARK_F_SERVICE)))
+		return;
 	if (p)
 		p->proven = true;
 	else

@@ -28,6 +28,12 @@ static void arm_silence(struct engine *e, struct session *s, uint64_t ns)
 	(void)deadline_arm(&e->sessions.silences, &s->silence, silent_at(e, ns));
 }
 
+void oneway_scope(struct tuple *t, uint32_t iface)
+{
+	if (addr_link_local(&t->src) || addr_link_local(&t->dst))
+		t->iface = iface;
+}
+
 bool oneway_hops(struct engine *e, enum ph_service svc, enum dir dir, const struct packet *pkt)
 {
 	uint8_t min = policy_min_ttl(&e->policy, svc, pkt->tuple.dport);

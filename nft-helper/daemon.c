@@ -322,10 +322,10 @@ static void on_nat(struct daemon *d, const uint8_t *l3, size_t len)
 	announce(d, &op);
 }
 
-static void on_copy(void *arg, uint16_t group, const uint8_t *l3, size_t len)
+static void on_copy(void *arg, uint16_t group, uint32_t iface, const uint8_t *l3, size_t len)
 {
 	struct daemon *d = arg;
-	struct event ev = { .l3 = l3, .len = len };
+	struct event ev = { .l3 = l3, .len = len, .iface = iface };
 
 	if (group == d->conf.queue_base + PH_GROUP_NAT) {
 		on_nat(d, l3, len);

@@ -119,27 +119,48 @@ int nflog_bind(struct nflog *log, uint16_t group, uint32_t range)
 	return configure(log, nlh);
 }
 
+struct copy {
+	const struct nlattr *payload;
+	uint32_t in, out;
+};
+
+static uint32_t interface(const struct nlattr *attr)
+{
+	return mnl_attr_validate(attr, MNL_TYPE_U32) < 0 ? 0 : ntohl(mnl_attr_get_u32(attr));
+}
+
 static int on_attr(const struct nlattr *attr, void *arg)
 {
-	const struct nlattr **payload = arg;
+	struct copy *copy = arg;
 
-	if (mnl_attr_get_type(attr) == NFULA_PAYLOAD)
-		*payload = attr;
+	switch (mnl_attr_get_type(attr)) {
+	case NFULA_PAYLOAD:
+		copy->payload = attr;
+		break;
+	case NFULA_IFINDEX_INDEV:
+		copy->in = interface(attr);
+		break;
+	case NFULA_IFINDEX_OUTDEV:
+		copy->out = interface(attr);
+		break;
+	default:
+		break;
+	}
 	return MNL_CB_OK;
 }
 
 static int on_message(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct nfgenmsg *nfg = mnl_nlmsg_get_payload(nlh);
-	const struct nlattr *payload = NULL;
+	struct copy copy = { .payload = NULL };
 	const struct showing *show = arg;
 
 	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*nfg))
 		return MNL_CB_OK;
-	(void)mnl_attr_parse(nlh, sizeof(*nfg), on_attr, &payload);
-	if (payload)
-		show->seen(show->arg, ntohs(nfg->res_id), mnl_attr_get_payload(payload),
-		    mnl_attr_get_payload_len(payload));
+	(void)mnl_attr_parse(nlh, sizeof(*nfg), on_attr, &copy);
+	if (copy.payload)
+		show->seen(show->arg, ntohs(nfg->res_id), copy.in ? copy.in : copy.out,
+		    mnl_attr_get_payload(copy.payload), mnl_attr_get_payload_len(copy.payload));
 	return MNL_CB_OK;
 }
 

@@ -14,8 +14,11 @@
 
 struct nflog;
 
-/* l3 is valid for the call. */
-typedef void nflog_seen(void *arg, uint16_t group, const uint8_t *l3, size_t len);
+/*
+ * iface is the index of the interface that the packet came in by, or else is to leave by; 0: not
+ * known. l3 is valid for the call.
+ */
+typedef void nflog_seen(void *arg, uint16_t group, uint32_t iface, const uint8_t *l3, size_t len);
 
 int nflog_open(struct nflog **out);
 void nflog_close(struct nflog *log);

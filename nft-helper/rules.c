@@ -84,11 +84,20 @@ static const enum family families[] = { FAMILY_IPV4, FAMILY_IPV6 };
 static const char *const shown_name[] = { "shown4", "shown6" };
 static const char *const news_name[] = { "news4", "news6" };
 static const char *const knock_name[] = { "knock4", "knock6" };
+static const char link_knock_name[] = "knockl6";
 
 const char *rules_set_name(enum ph_service svc, enum family family, bool window, char *name)
 {
 	(void)snprintf(name, SET_NAME, "%s%s%c", service_rules[svc].name, window ? "w" : "",
 	    family == FAMILY_IPV4 ? '4' : '6');
+	return name;
+}
+
+const char *rules_link_name(enum ph_service svc, char *name)
+{
+	if (!service_rules[svc].copied)
+		return NULL;
+	(void)snprintf(name, SET_NAME, "%sl6", service_rules[svc].name);
 	return name;
 }
 
@@ -534,6 +543,18 @@ static uint32_t next_register(uint32_t reg)
 }
 
 /* ip saddr . ip daddr . meta l4proto . th dport */
+/* iif . ip6 saddr . ip6 daddr . meta l4proto . th dport */
+static void load_link_key(struct rule *r)
+{
+	load_meta(r, NFT_META_NFPROTO, NFT_REG_1);
+	compare_u8(r, NFT_CMP_EQ, NFPROTO_IPV6);
+	load_meta(r, NFT_META_IIF, NFT_REG_1);
+	load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 8, 16, NFT_REG32_01);
+	load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 24, 16, NFT_REG32_05);
+	load_meta(r, NFT_META_L4PROTO, NFT_REG32_09);
+	load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, NFT_REG32_10);
+}
+
 static void load_key(struct rule *r, enum family family)
 {
 	uint32_t reg = load_addresses(r, family, false);
@@ -561,7 +582,7 @@ static void rule_verdict(struct rule *r, int code, const char *chain)
 
 /* nft's own numbers of its data types (datatype.h) and byte orders (they are part of its ABI). */
 enum { TYPE_IPADDR = 7, TYPE_IP6ADDR = 8, TYPE_INET_PROTOCOL = 12, TYPE_INET_SERVICE = 13 };
-enum { TYPE_MARK = 19, TYPE_VERDICT_DATA = 0xffffff00 };
+enum { TYPE_MARK = 19, TYPE_IFINDEX = 20, TYPE_VERDICT_DATA = 0xffffff00 };
 enum { ORDER_MIXED = 0, ORDER_HOST = 1 };
 
 static uint32_t concatenated(uint32_t a, uint32_t b)
@@ -708,6 +729,31 @@ static void packet_set(struct batch *b, uint32_t id, const char *name, enum fami
 	nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, FLOWS_SIZE);
 	set_byte_order(b, s, ORDER_MIXED);
 	set_end(b, s, 0);
+}
+
+/*
+ * set bfdl6 { type iface_index . ipv6_addr . ipv6_addr . inet_proto . inet_service; flags timeout }
+ * and knockl6.
+ */
+static void link_set(struct batch *b, uint32_t id, const char *name, uint32_t timeout, bool limit)
+{
+	uint32_t type = concatenated(TYPE_IFINDEX, TYPE_IP6ADDR);
+	struct nftnl_set *s;
+
+	type = concatenated(type, TYPE_IP6ADDR);
+	type = concatenated(concatenated(type, TYPE_INET_PROTOCOL), TYPE_INET_SERVICE);
+	s = set_new(b, name, id, NFT_SET_TIMEOUT | (timeout ? NFT_SET_EVAL : 0), type,
+	    4 + key_len(FAMILY_IPV6));
+	if (!s)
+		return;
+	if (timeout) {
+		nftnl_set_set_u64(s, NFTNL_SET_TIMEOUT, timeout);
+		nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, FLOWS_SIZE);
+	}
+	set_byte_order(b, s, ORDER_MIXED);
+	if (limit)
+		set_limit(b, s);
+	set_end(b, s, limit ? FEATURE_ONE_SHOT : 0);
 }
 
 static uint32_t flow_type(enum family family)
@@ -1099,6 +1145,24 @@ static void pinhole_rule(struct batch *b, const struct plan *p, const char *chai
 	rule_verdict(&r, NFT_GOTO, "first_queue");
 }
 
+/* The same between link-local addresses, for a service that is never held. */
+static void link_rule(struct batch *b, const struct plan *p, const char *chain, enum ph_service svc)
+{
+	struct rule r = rule_begin(b, chain);
+	char name[SET_NAME];
+
+	load_link_key(&r);
+	lookup(&r, rules_link_name(svc, name), 0, false, false);
+	if (by_mark(p)) {
+		set_mark(&r, p->setup.mark_mask, pinhole_mark(p, svc));
+		rule_verdict(&r, NF_ACCEPT, NULL);
+		return;
+	}
+	once_in_a_while(&r, link_knock_name);
+	log_group(&r, (uint16_t)(p->setup.queue_base + PH_GROUP_FIRST), HEADERS_SNAPLEN);
+	rule_end(&r);
+}
+
 /* queue flags bypass to N */
 static void first_queue_rule(struct batch *b, const struct plan *p)
 {
@@ -1124,6 +1188,8 @@ static void pinhole_rules(
 				pinhole_rule(
 				    b, p, chain, svc, families[i], true, transport == USE_UDP);
 		}
+		if (service_rules[svc].copied)
+			link_rule(b, p, chain, svc);
 	}
 }
 
@@ -1700,6 +1766,7 @@ static void write_sets(struct batch *b, const struct plan *from, struct plan *to
 	{
 		const struct service_rules *s = &service_rules[svc];
 		bool limit = to->features & FEATURE_ONE_SHOT && s->one_flow && !related;
+		char link[SET_NAME];
 
 		if (!to->setup.policy.service[svc].enabled || !s->flows || to->sets & 1u << svc)
 			continue;
@@ -1709,6 +1776,8 @@ static void write_sets(struct batch *b, const struct plan *from, struct plan *to
 				pinhole_set(b, (*id)++, svc, families[i], true, false);
 		}
 		to->sets |= 1u << svc;
+		if (rules_link_name(svc, link))
+			link_set(b, (*id)++, link, 0, limit);
 		if (limit)
 			to->limited |= 1u << svc;
 	}
@@ -1730,6 +1799,7 @@ static void write_sets(struct batch *b, const struct plan *from, struct plan *to
 	if (related && !to->knock && has_copied(to)) {
 		EACH_FAMILY(f)
 		packet_set(b, (*id)++, knock_name[f == FAMILY_IPV6], f, key_type(f), KNOCK_TIMEOUT);
+		link_set(b, (*id)++, link_knock_name, KNOCK_TIMEOUT, false);
 		to->knock = true;
 	}
 	if (to->features & FEATURE_RESET && !to->moved && has_mappings(to)) {

@@ -58,6 +58,9 @@ struct plan {
 
 /* ftp4, ftp6, ..., and with window ftpw4, ftpw6; into name[SET_NAME]. */
 const char *rules_set_name(enum ph_service svc, enum family family, bool window, char *name);
+
+/* bfdl6: between link-local addresses the interface is part of the key; NULL where none is. */
+const char *rules_link_name(enum ph_service svc, char *name);
 const char *rules_seen_name(enum family family);
 const char *rules_moved_name(enum family family);
 bool rules_has_windows(enum ph_service svc);
