@@ -382,7 +382,7 @@ static void fact_line(const char *key, const json_t *value)
 	} else {
 		(void)snprintf(text, sizeof(text), "%lld", (long long)json_integer_value(value));
 	}
-	(void)printf("%-20s %s\n", name, text);
+	(void)printf("%-22s %s\n", name, text);
 }
 
 /* What the session's protocol says of it, in its order. */
