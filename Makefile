@@ -142,14 +142,15 @@ demo: deps
 	@tests/lab.sh test-servers
 	@tests/demo
 
+BENCH_BIN := floor cycles micro rpcserver storm
 bench: deps
-	@$(MAKE) --no-print-directory all build/bench/floor build/bench/cycles build/bench/micro
+	@$(MAKE) --no-print-directory all $(BENCH_BIN:%=build/bench/%)
 	@tests/bench/run
 
 build/bench/%: build/tests/bench/%.o $(call objects,table rules queue) $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs libnftnl libnetfilter_queue libmnl)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs libnftnl libnetfilter_queue libmnl libsystemd)
 
 build/tests/bench/%.o: CPPFLAGS += -Inft-helper
 
