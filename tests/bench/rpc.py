@@ -3,8 +3,16 @@
 
 import contextlib
 import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
 
-from net import CPUS, MARK_RULE, Helper, Net, built, column, paired, ratio, say, sh, spread
+from net import (CPUS, MARK_RULE, Helper, Net, built, column, measured, paired, ratio, say, sh,
+                 spread)
 
 MOUNTD_PORT = 20048
 CLIENTS = "10.64.0.0/16"  # each an address of the client namespace
@@ -112,5 +120,152 @@ def part_storm(args):
                 f"within {SHORT_MS} ms each")
 
 
+# --- mappings: a hundred thousand of them ---------------------------------------------------------
+
+HOLDERS, EACH = 12500, 8  # clients, and the mappings that the answer to one DUMP opens
+MAPPINGS = HOLDERS * EACH
+LINGER, TTL = 1, 3  # s
+MANY_CONF = f"""
+admit = related
+limits {{{{
+	sessions = 65536
+	pinholes = 262144
+}}}}
+service ftp {{{{ enabled = false }}}}
+service sunrpc {{{{
+	local-rpcbind = false
+	linger = {LINGER}
+	mapping-ttl = {TTL}
+}}}}
+"""
+
+
+class Control:
+    """The daemon's control socket."""
+
+    def __init__(self, daemon):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(daemon.dir.name + "/run/ctl.sock")
+        self.lines = self.socket.makefile("r")
+
+    def ask(self, command):
+        """The items of the answer, line by line as they come."""
+        self.socket.sendall(json.dumps({"cmd": command}).encode() + b"\n")
+        for line in self.lines:
+            if '"ok"' in line and "ok" in (end := json.loads(line)):
+                assert end["ok"], end
+                return
+            yield line
+
+    def stats(self):
+        return json.loads(next(iter(list(self.ask("stats")))))
+
+    def until(self, key, value):
+        """Waits; the seconds it took."""
+        began = time.monotonic()
+        while self.stats()[key] != value:
+            if time.monotonic() - began > 60:
+                sys.exit(f"{key} is {self.stats()[key]}, not {value}")
+            time.sleep(0.01)
+        return time.monotonic() - began
+
+
+@contextlib.contextmanager
+def storm_until_told(cpu, *argv):
+    """A storm that goes on until its input ends; what it says then, or before."""
+    with subprocess.Popen((built("bench/storm"), *argv), stdin=subprocess.PIPE, text=True,
+                          stdout=subprocess.PIPE, preexec_fn=measured(cpu)) as process:
+        try:
+            yield process
+        finally:
+            process.stdin.close()
+
+
+def resident(daemon):
+    with open(f"/proc/{daemon.process.pid}/statm") as f:
+        return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def kernel_memory():
+    """Of the whole machine, so roughly."""
+    with open("/proc/meminfo") as f:
+        kib = {line.split(":")[0]: int(line.split()[1]) for line in f}
+    return (kib["SUnreclaim"] + kib["Percpu"]) * 1024
+
+
+def elements(site):
+    """How many the kernel has; its own list is what counts."""
+    listing = Net.inside(site.router, "nft", "list", "set", "inet", "pinholed", "sunrpc4")
+    return len(re.findall(r" \. (?:tcp|udp) \. \d+ ", listing))
+
+
+def overflow(site, daemon, control):
+    """
+    The daemon stands still while conntrack ends a flow of each client, which are more events than
+    its buffer holds. From when it goes on: seconds until it answers, having asked conntrack anew.
+    """
+    before = control.stats()["resyncs"]
+    daemon.process.send_signal(signal.SIGSTOP)
+    subprocess.run(("ip", "netns", "exec", site.router, "conntrack", "-D", "-p", "udp",
+                    "--orig-src", CLIENTS), capture_output=True)
+    began = time.monotonic()
+    daemon.process.send_signal(signal.SIGCONT)
+    stats = control.stats()
+    return {"resync": time.monotonic() - began, "resyncs": stats["resyncs"] - before,
+            "kept": stats["open_pinholes"], "kept_listed": sum(1 for _ in control.ask("list")),
+            "kept_elements": elements(site)}
+
+
+def mappings_round(site, cpu, helper_cpu):
+    site.strict()
+    with site.pinholed(helper_cpu, MANY_CONF.format()) as daemon, \
+            storm_until_told(cpu, "probe", site.client, site.server_address,
+                             site.client_address) as probe:
+        control = Control(daemon)
+        memory, kernel = resident(daemon), kernel_memory()
+        with storm_until_told(cpu, "hold", site.client, site.server_address, FIRST_CLIENT,
+                              str(HOLDERS), str(IN_FLIGHT), str(PATIENCE_MS)) as hold:
+            figures = json.loads(hold.stdout.readline())
+            figures |= {"opened": control.stats()["open_pinholes"], "elements": elements(site),
+                        "opening": daemon.cpu_ns() / 1e9,
+                        "memory": (resident(daemon) - memory) / MAPPINGS,
+                        "kernel": (kernel_memory() - kernel) / MAPPINGS}
+            figures |= overflow(site, daemon, control)
+            before = daemon.cpu_ns()
+        figures["closed"] = control.until("open_pinholes", 0)
+        figures["left"] = elements(site)
+        figures["forgotten"] = control.until("live_pinholes", 0)
+        figures["closing"] = (daemon.cpu_ns() - before) / 1e9
+        figures["copies_lost"] = control.stats()["copies_lost"]
+        probe.stdin.close()
+        figures |= json.loads(probe.stdout.readline())
+    site.reset(site.router)
+    return figures
+
+
 def part_mappings(args):
-    pass
+    rounds = min(args.rounds, 3)
+    with Site() as site, site.rpc_server(CPUS[-1]):
+        runs = [mappings_round(site, CPUS[-1], CPUS[0]) for _ in range(rounds)]
+    say(f"\n{MAPPINGS} mappings, {HOLDERS} clients with a DUMP and an NFS connection each, "
+        f"admit = related: {rounds} rounds, median (lowest-highest)")
+    for words, key, digits in (
+            ("mappings open", "opened", 0),
+            ("  elements in the kernel's set", "elements", 0),
+            ("  clients/s", "rate", 0),
+            ("  daemon's CPU, s", "opening", 2),
+            ("  daemon's memory, bytes/mapping, with its client's sessions", "memory", 0),
+            ("  kernel's memory, bytes/mapping, conntrack included", "kernel", 0),
+            ("events overflow: resyncs", "resyncs", 0),
+            ("  s until all is well (wanted: < 1)", "resync", 3),
+            ("  mappings open after it", "kept", 0),
+            ("  mappings listed", "kept_listed", 0),
+            ("  elements in the kernel's set", "kept_elements", 0),
+            (f"all clients end: s until every mapping is closed (linger {LINGER} s)", "closed", 2),
+            ("  elements left", "left", 0),
+            (f"  s until they are forgotten, too (mapping-ttl {TTL} s)", "forgotten", 2),
+            ("  daemon's CPU, s", "closing", 2),
+            ("  packet copies lost, times", "copies_lost", 0),
+            ("somebody else's call to rpcbind meanwhile: longest wait, ms", "longest_ms", 1),
+            ("  lost", "lost", 0)):
+        say(f"  {words:70}{spread(column(runs, key), digits):>28}")
