@@ -466,7 +466,7 @@ void engine_input(struct engine *e, const struct event *ev, struct decision *out
 		on_tick(e);
 		break;
 	}
-	out->more = e->comparing || deadline_next(&e->pinholes.expiries) <= e->now;
+	out->more = e->pairs.compare || deadline_next(&e->pinholes.expiries) <= e->now;
 	e->stats.live_sessions = HASH_CNT(by_id, e->sessions.by_id);
 	e->stats.live_pinholes = HASH_CNT(by_id, e->pinholes.by_id);
 	e->stats.open_pinholes = e->pinholes.open;
@@ -504,7 +504,7 @@ uint64_t engine_deadline(const struct engine *e)
 	uint64_t at = deadline_next(&e->pinholes.expiries);
 	uint64_t linger = deadline_next(&e->pairs.lingers);
 
-	if (e->comparing)
+	if (e->pairs.compare)
 		return 0;
 	at = at < linger ? at : linger;
 	return at >= DEADLINE_NEVER - 1 ? DEADLINE_NEVER : at;

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -28,22 +29,27 @@ class Site(Net):
         sh("ip", "-n", self.router, "route", "add", CLIENTS, "via", self.client_address)
         return self
 
-    def strict(self, *rules):
-        """Default drop; what it accepts by itself are rpcbind and NFS."""
-        self.firewall(self.router, f"""table inet fw {{ chain forward {{
-            type filter hook forward priority filter; policy drop
-            ct state established,related accept
-            tcp dport {{ 111, 2049 }} ct state new accept
-            udp dport 111 ct state new accept
-            {"; ".join(rules)}
-        }}
-        }}""")
+    def strict(self, where, *rules):
+        """Default drop on the router or the server; what it accepts by itself are rpcbind and NFS."""
+        text = ""
+        for hook in ("forward",) if where == self.router else ("input", "output"):
+            toward = () if hook == "output" else (
+                "tcp dport { 111, 2049 } ct state new accept", "udp dport 111 ct state new accept")
+            loopback = {"forward": (), "input": ("iif lo accept",), "output": ("oif lo accept",)}
+            lines = "\n".join((*loopback[hook], "ct state established,related accept", *toward,
+                               *rules))
+            text += f"""chain {hook} {{
+                type filter hook {hook} priority filter; policy drop
+                {lines}
+            }}
+            """
+        self.firewall(where, f"table inet fw {{\n{text}}}")
 
     def rpc_server(self, cpu):
         return Helper(self.server, cpu, built("bench/rpcserver"))
 
-    def pinholed(self, cpu, conf):
-        return Helper(self.router, cpu, built("pinholed"), "-q", "-c", "@/conf", "-r", "@/run",
+    def pinholed(self, where, cpu, conf):
+        return Helper(where, cpu, built("pinholed"), "-q", "-c", "@/conf", "-r", "@/run",
                       conf=conf)
 
 
@@ -62,7 +68,7 @@ STORMS = (  # name, what the firewall accepts besides, admission
 CONF = """
 admit = {admit}
 service ftp {{ enabled = false }}
-service sunrpc {{ local-rpcbind = false }}
+service sunrpc {{ local-rpcbind = {local} }}
 """
 
 
@@ -72,15 +78,16 @@ def storm(site, cpu, transport, patience):
                          cpu=cpu))
 
 
-def storm_round(site, cpu, helper_cpu, transport, rows):
+def storm_round(site, where, cpu, helper_cpu, transport, rows):
+    local = "true" if where == site.server else "false"
     for name, rules, admit in STORMS:
-        site.strict(*rules)
-        with (site.pinholed(helper_cpu, CONF.format(admit=admit)) if admit
+        site.strict(where, *rules)
+        with (site.pinholed(where, helper_cpu, CONF.format(admit=admit, local=local)) if admit
               else contextlib.nullcontext()) as daemon:
             before = daemon.cpu_ns() if daemon else 0
             figures = storm(site, cpu, transport, PATIENCE_MS)
             figures["cpu"] = ((daemon.cpu_ns() if daemon else 0) - before) / 1000 / STORM_CLIENTS
-        site.reset(site.router)
+        site.reset(where)
         rows.setdefault((name, transport), []).append(figures)
 
 
@@ -95,25 +102,25 @@ def storm_report(words, rows, transport, rounds):
         say(f"  {name:26}{spread(column(runs, 'rate'), 0):>20}"
             f"{paired(runs, rows[BASE, transport], 'rate', ratio):12.2f}"
             f"{spread(column(runs, 'p50'), 0):>22}{spread(column(runs, 'p99'), 0):>22}"
-            f"{column(runs, 'cpu')[0]:17.1f}" + (f"  {failed} mounts failed" if failed else ""))
+            f"{statistics.median(column(runs, 'cpu')):17.1f}" + (f"  {failed} mounts failed" if failed else ""))
 
 
 def part_storm(args):
     one, other = CPUS[-1], CPUS[0]
     with Site() as site, site.rpc_server(one):
-        for words, helper_cpu in {"all on one CPU": one,
-                                  "the helper on a CPU of its own": other}.items():
+        for words, where, helper_cpu in (
+                ("firewall on a router, all on one CPU", site.router, one),
+                ("firewall on a router, the helper on a CPU of its own", site.router, other),
+                ("firewall on the server, the helper on a CPU of its own", site.server, other)):
             rows = {}
             for _ in range(args.rounds):
                 for transport in ("tcp", "udp"):
-                    storm_round(site, one, helper_cpu, transport, rows)
+                    storm_round(site, where, one, helper_cpu, transport, rows)
             for transport in ("tcp", "udp"):
                 storm_report(words, rows, transport, args.rounds)
-            if one == other:
-                break
         say("  wanted: >= 0.85 of static ports")
         for transport in ("tcp", "udp"):
-            site.strict()
+            site.strict(site.router)
             done = storm(site, one, transport, SHORT_MS)["done"]
             site.reset(site.router)
             say(f"  the strict firewall alone, {transport}: {done} of {STORM_CLIENTS} mounts "
@@ -217,8 +224,8 @@ def overflow(site, daemon, control):
 
 
 def mappings_round(site, cpu, helper_cpu):
-    site.strict()
-    with site.pinholed(helper_cpu, MANY_CONF.format()) as daemon, \
+    site.strict(site.router)
+    with site.pinholed(site.router, helper_cpu, MANY_CONF.format()) as daemon, \
             storm_until_told(cpu, "probe", site.client, site.server_address,
                              site.client_address) as probe:
         control = Control(daemon)
