@@ -112,6 +112,8 @@ def part_storm(args):
                 ("firewall on a router, all on one CPU", site.router, one),
                 ("firewall on a router, the helper on a CPU of its own", site.router, other),
                 ("firewall on the server, the helper on a CPU of its own", site.server, other)):
+            if "of its own" in words and one == other:
+                continue
             rows = {}
             for _ in range(args.rounds):
                 for transport in ("tcp", "udp"):
