@@ -31,7 +31,6 @@ struct engine {
 	struct pinholes pinholes;
 	struct pairs pairs;
 	struct local local;
-	bool comparing; /* pairs are still to be compared with what runs here */
 	struct engine_stats stats;
 	/* During engine_input() only: */
 	struct decision *out;

@@ -512,7 +512,7 @@ void engine_input(struct engine *e, const struct event *ev, struct decision *out
 		on_tick(e);
 		break;
 	}
-	out->more = e->comparing || next_deadline(e) <= e->now;
+	out->more = e->pairs.compare || next_deadline(e) <= e->now;
 	e->stats.live_sessions = HASH_CNT(by_id, e->sessions.by_id);
 	e->stats.live_pinholes = HASH_CNT(by_id, e->pinholes.by_id);
 	e->stats.open_pinholes = e->pinholes.open;
@@ -550,7 +550,7 @@ uint64_t engine_deadline(const struct engine *e)
 	uint64_t at = next_deadline(e);
 	uint64_t linger = deadline_next(&e->pairs.lingers);
 
-	if (e->comparing)
+	if (e->pairs.compare)
 		return 0;
 	at = at < linger ? at : linger;
 	return at >= DEADLINE_NEVER - 1 ? DEADLINE_NEVER : at;

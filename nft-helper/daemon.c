@@ -36,7 +36,9 @@
 #define SPENT_MAX     64
 #define FAILED_MAX    64
 #define MASTERS_TRIED 4
-#define ADMITS_MAX    (2 * QUEUE_BURST) /* of held packets, and of copies that came with them */
+#define ADMITS_MAX    (2 * QUEUE_BURST)     /* of held packets, and of copies that came with them */
+#define SAVE_ITEMS    64                    /* a portion of the state file, some 0.3 ms */
+#define SAVE_PAUSE    (NSEC_PER_SEC / 1000) /* between two */
 
 struct counters {
 	uint64_t commits, commit_failures, admit_failures, resyncs, copies_lost, nat,
@@ -59,10 +61,12 @@ struct daemon {
 	sd_event_source *tick, *save, *rest;
 	sd_event_source *told[2]; /* conntrack and NFLOG */
 	uint64_t save_not_before; /* ns, engine time */
-	bool dirty;               /* state has changed since it was saved */
-	bool staged;              /* the table has something to commit before packets are let go */
-	unsigned int spent;       /* elements to remove when there is time */
-	bool resting, busy;       /* see rest() */
+	uint64_t save_took;       /* ns, of what is under way */
+	struct state_saving *saving;
+	bool dirty;         /* state has changed since it was saved */
+	bool staged;        /* the table has something to commit before packets are let go */
+	unsigned int spent; /* elements to remove when there is time */
+	bool resting, busy; /* see rest() */
 	bool confined;
 	struct counters counters;
 	/* One burst: */
@@ -623,19 +627,34 @@ static int adopt(struct daemon *d)
 /* --- time ---------------------------------------------------------------------------------------
  */
 
-static void save_state(struct daemon *d)
+/* The last words of a daemon that ends. */
+static void save_all(struct daemon *d)
 {
-	uint64_t began = engine_now(), took;
 	int err = state_save(d->dir, d->engine);
 
+	if (err < 0)
+		log_peer(LOG_LEVEL_WARNING, "cannot save state: %s", strerror(-err));
+}
+
+/* Another portion, or the first. 1 while there are more. */
+static int save_some(struct daemon *d)
+{
+	int err = 0;
+
+	if (!d->saving) {
+		d->dirty = false;
+		d->save_took = 0;
+		err = state_begin(&d->saving, d->dir, d->engine);
+	}
+	if (!err)
+		err = state_continue(d->saving, d->engine, SAVE_ITEMS);
+	if (err != 1)
+		d->saving = NULL;
 	if (err < 0) {
 		d->counters.state_failures++;
 		log_peer(LOG_LEVEL_WARNING, "cannot save state: %s", strerror(-err));
 	}
-	d->dirty = false;
-	/* A large state is saved less often: 2 % of the time at most. */
-	took = engine_now() - began;
-	d->save_not_before = began + (50 * took > NSEC_PER_SEC ? 50 * took : NSEC_PER_SEC);
+	return err;
 }
 
 /* Nobody is silent whose words have come and were not read yet. */
@@ -652,15 +671,6 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *arg)
 	feed(d, &ev);
 	commit(d);
 	schedule(d);
-	return 0;
-}
-
-static int on_save(sd_event_source *s, uint64_t usec, void *arg)
-{
-	struct daemon *d = arg;
-
-	(void)s, (void)usec;
-	save_state(d);
 	return 0;
 }
 
@@ -688,8 +698,29 @@ static void schedule(struct daemon *d)
 		rpcmap_watch(d->rpcmap, stats->live_sessions > 0 || stats->live_pinholes > 0);
 	if (at != DEADLINE_NEVER)
 		arm(d->tick, at > now + TICK_LEAST ? at : now + TICK_LEAST);
-	if (d->dirty)
+	if (d->dirty && !d->saving)
 		arm(d->save, d->save_not_before > now ? d->save_not_before : now + TICK_LEAST);
+}
+
+static int on_save(sd_event_source *s, uint64_t usec, void *arg)
+{
+	struct daemon *d = arg;
+	uint64_t began = engine_now(), now;
+	int more;
+
+	(void)s, (void)usec;
+	more = save_some(d);
+	now = engine_now();
+	d->save_took += now - began;
+	if (more == 1) {
+		arm(d->save, now + SAVE_PAUSE);
+		return 0;
+	}
+	/* A large state is saved less often: 2 % of the time at most. */
+	d->save_not_before =
+	    now + (50 * d->save_took > NSEC_PER_SEC ? 50 * d->save_took : NSEC_PER_SEC);
+	schedule(d);
+	return 0;
 }
 
 /* --- configuration ------------------------------------------------------------------------------
@@ -1012,7 +1043,7 @@ static int open_loop(struct daemon *d)
 	if (err >= 0)
 		err = sd_event_source_set_enabled(d->tick, SD_EVENT_OFF);
 	if (err >= 0)
-		err = sd_event_add_time(d->event, &d->save, CLOCK_BOOTTIME, 0, 10000, on_save, d);
+		err = sd_event_add_time(d->event, &d->save, CLOCK_BOOTTIME, 0, 1000, on_save, d);
 	if (err >= 0)
 		err = sd_event_source_set_enabled(d->save, SD_EVENT_OFF);
 	if (err >= 0)
@@ -1139,8 +1170,9 @@ void daemon_stop(struct daemon *d)
 {
 	if (!d)
 		return;
+	state_abandon(d->saving);
 	if (d->engine && d->dir >= 0 && d->table)
-		save_state(d);
+		save_all(d);
 	rpcmap_stop(d->rpcmap);
 	ctl_close(d->ctl);
 	if (d->table)
