@@ -22,7 +22,8 @@ from . import poll, suite, tap
 from .bfdpkt import ADMIN_DOWN, MULTIHOP, PORTS, SINGLE_HOP, UP
 from .daemon import Daemon
 from .netns import TOOLS, CommandFailed, environment, tool
-from .topology import ADDRESS, CLIENT, CONCESSION, ICMP, NEIGHBOURS, ROUTER, ROUTER_ADDRESS, SERVER, Topology
+from .topology import ADDRESS, CLIENT, CONCESSION, ICMP, NEIGHBOURS, ROUTER, ROUTER_ADDRESS
+from .topology import SERVER, Topology
 
 BIRD, FRR, PTM = "BIRD", "FRR", "Ptm"
 PAIRS = ((BIRD, BIRD), (FRR, FRR), (BIRD, FRR), (PTM, BIRD))
@@ -45,7 +46,7 @@ def _frr_dir():
 
 
 def _frr_environment():
-    libraries = [d for pattern in ("usr/lib*", "usr/lib/*-linux-gnu") for d in glob.glob(f"{TOOLS}/{pattern}")]
+    libraries = [*glob.glob(f"{TOOLS}/usr/lib*"), *glob.glob(f"{TOOLS}/usr/lib/*-linux-gnu")]
     libraries += [f"{d}/frr" for d in libraries if os.path.isdir(f"{d}/frr")]
     return environment(LD_LIBRARY_PATH=os.pathsep.join(libraries))
 
@@ -161,7 +162,8 @@ class Bird(Speaker):
         self.socket = os.path.join(self.dir, "ctl")
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.socket)
-        self.process = self.lab.spawn(self.ns, [path, "-f", "-c", conf, "-s", self.socket], self.name, env=env)
+        command = [path, "-f", "-c", conf, "-s", self.socket]
+        self.process = self.lab.spawn(self.ns, command, self.name, env=env)
 
         def ready():
             if not self.running():
@@ -176,10 +178,9 @@ class Bird(Speaker):
     def ask(self, command):
         """What birdc would say."""
         with _connect(self.socket) as sock:
-            text = self._answer(sock) and ""
+            self._answer(sock)  # its greeting
             sock.sendall(command.encode() + b"\n")
-            text = self._answer(sock)
-        return text
+            return self._answer(sock)
 
     @staticmethod
     def _answer(sock):
@@ -230,8 +231,8 @@ class Frr(Speaker):
         return "".join(f"{line}\n" for line in lines)
 
     def peer(self, n):
-        where = "multihop local-address {0.local}" if n.multihop else "local-address {0.local} interface {0.device}"
-        yield f"peer {n.peer} {where.format(n)}"
+        where = "multihop" if n.multihop else f"interface {n.device}"
+        yield f"peer {n.peer} local-address {n.local} {where}"
         yield f" detect-multiplier {n.mult}"
         yield f" receive-interval {n.interval}"
         yield f" transmit-interval {n.interval}"

@@ -141,7 +141,8 @@ class Scene:
                 told = watches[daemon].wait(
                     "close", seconds + 5, src=source[3], dst=target[3], dport=session.port
                 )
-                tap.true(told - start <= seconds, f"closed after {told - start:.3f} s, not {seconds}: {session}")
+                took = told - start
+                tap.true(took <= seconds, f"closed after {took:.3f} s, not {seconds}: {session}")
                 still = [p["id"] for p in self.pinholes(session, daemon, source, target, "bound")]
                 tap.true(those[0] not in still, f"told as closed, listed as bound: {session.name}")
 

@@ -114,7 +114,8 @@ def without_conntrack_reply(t, party):
                 continue
             listing = session.a[1].sh("conntrack", "-L", "-p", "udp", "--dport", str(session.port))
             for here, there in ((session.a, session.b), (session.b, session.a)):
-                lines = [x for x in listing.splitlines() if f"src={here[3]} dst={there[3]} " in x.split("[")[0]]
+                original = f"src={here[3]} dst={there[3]} "
+                lines = [x for x in listing.splitlines() if original in x.split("[")[0]]
                 tap.true(lines and all("[UNREPLIED]" in x for x in lines), listing)
 
 
