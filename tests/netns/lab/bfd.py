@@ -496,6 +496,11 @@ class Party:
         self.lab, self.wire, self.pair, self.interval = lab, wire, pair, interval
         self.name = f"{'-'.join(pair)}, {interval} ms"
         self.net = Topology(lab, f"{word}-")
+        if echo:
+            # Over IPv4 an echo is addressed to its own sender: who gets it has to forward it.
+            for key in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+                self.net.client.sysctl(key, 1)
+            self.name += ", echo"
         self.sessions = [Session(self, *form, interval, echo=echo) for form in forms]
         kinds = {CLIENT: pair[0], ROUTER: pair[1], SERVER: pair[1]}
         self.speakers = {}
@@ -535,6 +540,21 @@ class Party:
     def downs(self):
         return sum(session.downs() for session in self.sessions)
 
+    def echoes(self):
+        """{(host, family): echoes that came back}; of FRR."""
+        return {
+            (host, s.family): self.speakers[host].counters(s.neighbor(host))["echo-packet-input"]
+            for s in self.sessions for host in s.hosts()
+        }  # fmt: skip
+
+    def wait_echoes(self, count, seconds=5):
+        """Until each side has had so many more of its echoes back."""
+        before = self.echoes()
+        poll.until(
+            lambda: all(n >= before[key] + count for key, n in self.echoes().items()),
+            lambda: f"echoes to come back: {before}, then {self.echoes()}\n{self.log()}", seconds,
+        )  # fmt: skip
+
     def log(self):
         return "".join(f"{session}\n" for session in self.sessions)
 
@@ -557,6 +577,12 @@ def raise_first(errors):
 def each(parties, action):
     """Does this for all parties side by side."""
     raise_first(suite.at_once([lambda p=p: action(p) for p in parties], workers=len(parties) or 1))
+
+
+def echo_party(lab, wire):
+    """FRR alone has echoes. Each of its sessions sends one every 50 ms beside the control packets."""
+    forms = ((4, False, False), (6, False, False))
+    return Party(lab, wire, "echo", (FRR, FRR), 300, forms=forms, echo=True)
 
 
 class Baseline:
@@ -585,15 +611,19 @@ class Baseline:
 # --- the firewall -------------------------------------------------------------------------------
 
 
+def _ports(ports):
+    return f"udp dport {{ {', '.join(map(str, ports))} }}"
+
+
 def strict(placement, admit="related", accept=False, forward=True, extra=()):
     """A default-drop firewall for this place, as text for nft -f. It lets our side's BFD packets out,
-    on the router the client's; to let the others' in is what `accept` is for. Without `forward` the
-    router protects only itself. What is extra is accepted everywhere."""
-    ports = f"udp dport {{ {', '.join(map(str, PORTS))} }}"
-    known = [f"{ports} counter accept"] if accept else []
+    on the router the client's; to let the others' in is what `accept` is for: these ports, or all
+    of BFD's. Without `forward` the router protects only itself. What is extra is accepted everywhere."""
+    ports = _ports(PORTS)
+    known = [f"{_ports(PORTS if accept is True else accept)} counter accept"] if accept else []
     ours = {"input": known, "output": [f"{ports} accept"]}
-    if placement == ROUTER and forward:
-        ours["forward"] = [f'iifname "{CLIENT}" {ports} accept', *known]
+    if forward:
+        ours["forward"] = [f'iifname "{CLIENT}" {ports} accept' if placement == ROUTER else "", *known]
     chains = []
     for hook, rules_here in ours.items():
         loopback = {"input": "iif lo accept", "output": "oif lo accept", "forward": ""}[hook]

@@ -119,6 +119,25 @@ def without_conntrack_reply(t, party):
                 tap.true(lines and all("[UNREPLIED]" in x for x in lines), listing)
 
 
+def echoes(t, wire, party):
+    """What FRR's echoes need, beside their session. Over IPv4 the peer's firewall sees them forwarded,
+    from the sender to itself; over IPv6 the peer's bfdd sends them back."""
+    start_fresh([party], wire)
+    with t.case("echo: no firewall: Up, each side's echoes come back, no flap"):
+        party.wait_up(UP_SECONDS)
+        party.wait_echoes(40)
+        tap.equal(party.downs(), 0)
+    party.net.firewall(CLIENT, bfd.strict(CLIENT, accept=(SINGLE_HOP,)))
+    with t.case("echo: client strict but for 3784: echoes over IPv4 are lost, and the session with them"):
+        poll.until(lambda: party.sessions[0].downs() > 0, lambda: f"a flap: {party.log()}")
+    party.net.firewall(CLIENT, bfd.strict(CLIENT, accept=True))
+    with t.case("echo: client with the static rule for 3785 too: Up again, echoes come back"):
+        party.wait_echoes(40)
+        party.wait_up(UP_SECONDS)
+    party.stop()
+    party.net.clear_firewall(CLIENT)
+
+
 with suite.laboratory(needs_daemon=False) as (t, lab, _):
     here = bfd.pairs(t)
     with Wire() as wire:
@@ -126,6 +145,8 @@ with suite.laboratory(needs_daemon=False) as (t, lab, _):
         baseline = without_firewall(t, wire, parties)
         for place in (CLIENT, ROUTER):
             with_firewall(t, wire, parties, baseline, place)
+        if not bfd.missing(bfd.FRR):
+            echoes(t, wire, bfd.echo_party(lab, wire))
         if parties:
             parties[0].net.firewall(CLIENT, bfd.strict(CLIENT, accept=True))
             start_fresh(parties[:1], wire)
