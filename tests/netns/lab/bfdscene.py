@@ -5,7 +5,7 @@ import contextlib
 import time
 
 from . import bfd, poll, suite, tap
-from .bfdpkt import INIT, UP, Forger, Packet
+from .bfdpkt import ECHO, INIT, UP, Forger, Packet
 from .topology import CLIENT, ROUTER, SERVER
 
 # Where firewalls and pinholed are. On the router they stand between the ends of the multihop
@@ -32,7 +32,9 @@ class Scene:
         """Firewalls and daemons first, then the speakers, all of them new."""
         self.party.stop()
         for host in self.hosts:
-            rules = bfd.strict(host, self.admit, forward=self.place == "router", extra=self.extra)
+            # With both ends protected the router is an end, and not between the others.
+            forward = host != ROUTER or self.place == "router"
+            rules = bfd.strict(host, self.admit, forward=forward, extra=self.extra)
             self.party.net.firewall(host, rules)
         self.party.net.forget_flows()
         for host in self.hosts:
@@ -105,6 +107,10 @@ class Scene:
             expected.setdefault(daemon, set()).add((source[3], target[3], session.port))
         for daemon, known in expected.items():
             either = known | {(b, a, port) for a, b, port in known}
+            if self.party.sessions[0].echo:
+                # To itself over IPv4, to the other over IPv6.
+                either |= {(a, other, ECHO) for a, b, _ in known for other in (a, b)}
+                either |= {(b, other, ECHO) for a, b, _ in known for other in (a, b)}
             for p in daemon.pinholes():
                 tap.true((p["src"], p["dst"], p["dport"]) in either, f"whose is this? {p}")
             tap.true(len(daemon.in_kernel()) >= len(known), f"{daemon.in_kernel()}")
@@ -116,6 +122,8 @@ class Scene:
             lambda: self.party.downs() == before and all(s.up() for s in self.party.sessions),
             f"all sessions of {self.party.name} Up", seconds,
         )  # fmt: skip
+        if self.party.sessions[0].echo:
+            self.party.wait_echoes(10)
         tap.equal(self.own_downs(), own, "sessions that were Up and went down, say the daemons")
 
     def own_downs(self):
@@ -141,7 +149,8 @@ class Scene:
                 told = watches[daemon].wait(
                     "close", seconds + 5, src=source[3], dst=target[3], dport=session.port
                 )
-                tap.true(told - start <= seconds, f"closed after {told - start:.3f} s, not {seconds}: {session}")
+                took = told - start
+                tap.true(took <= seconds, f"closed after {took:.3f} s, not {seconds}: {session}")
                 still = [p["id"] for p in self.pinholes(session, daemon, source, target, "bound")]
                 tap.true(those[0] not in still, f"told as closed, listed as bound: {session.name}")
 

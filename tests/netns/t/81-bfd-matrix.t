@@ -47,7 +47,7 @@ def says_admin_down(speaker):
 
 def peers(scene):
     """The hosts whose packets need pinholes."""
-    return [ROUTER, SERVER]
+    return [host for host in (ROUTER, SERVER) if host in scene.party.speakers]
 
 
 def disable(scene, host):
@@ -132,6 +132,8 @@ with suite.laboratory() as (t, lab, _):
     here = bfd.pairs(t)
     with Wire() as wire:
         parties = bfd.parties(lab, wire, here)
+        if (bfd.FRR, bfd.FRR) in here:
+            parties.append(bfd.echo_party(lab, wire))
         baseline = measure(wire, parties)
         for line in baseline.lines():
             t.say(line)
