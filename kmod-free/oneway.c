@@ -67,8 +67,13 @@ void oneway_begin(struct engine *e, struct session *s, struct session *old)
 	}
 	if (old)
 		session_end(e, old, REASON_SUPERSEDED);
-	/* It needs no pinhole of the session that goes the other way. */
+	/*
+	 * It needs no pinhole of the session that goes the other way: not the one that waits, nor
+	 * the one that it has hit on its way to the filter, whose entry in conntrack makes room.
+	 */
 	p = at_port(e, &flow);
+	if (!p)
+		p = pinhole_bound(&e->pinholes, &s->tuple);
 	if (p && p->lasting && p->todo != TODO_CLOSE)
 		close_pinhole(e, p, REASON_ACCEPTED);
 }
@@ -86,12 +91,14 @@ void oneway_silence(struct engine *e)
 /* --- what trackers ask for ----------------------------------------------------------------------
  */
 
-static struct pinhole *lasting_of(const struct session *s, bool looped)
+/* The session's own for a flow of this direction, whether it waits or is in use. */
+static struct pinhole *lasting_for(const struct session *s, const struct tuple *flow)
 {
 	struct pinhole *p;
 
 	DL_FOREACH (s->owner.pinholes, p)
-		if (p->lasting && p->looped == looped && p->todo != TODO_CLOSE)
+		if (p->lasting && p->todo != TODO_CLOSE && p->flow.dport == flow->dport &&
+		    addr_equal(&p->flow.src, &flow->src) && addr_equal(&p->flow.dst, &flow->dst))
 			return p;
 	return NULL;
 }
@@ -100,12 +107,12 @@ uint32_t oneway_request(struct engine *e, struct session *s, const struct reques
     const struct tuple *flow, enum reason *why)
 {
 	const struct origin o = origin_of_session(s);
-	struct pinhole *p = lasting_of(s, r->looped);
+	struct pinhole *p = lasting_for(s, flow);
 
 	if (p)
 		return p->id;
 	*why = REASON_NONE;
-	if (r->looped && !e->policy.service[s->service].echo)
+	if (r->blind && !e->policy.service[s->service].echo)
 		return 0;
 	if (session_talking(&e->sessions, flow)) /* the firewall lets it in by itself */
 		return 0;
@@ -119,29 +126,43 @@ uint32_t oneway_request(struct engine *e, struct session *s, const struct reques
 	if (!p)
 		return 0;
 	p->lasting = true;
-	p->looped = r->looped;
+	p->blind = r->blind;
 	cursor_escape(&r->cause, p->cause, sizeof(p->cause));
 	report_open(e, p, REASON_ANNOUNCED);
 	return p->id;
 }
 
+/* The reply direction's flow, when it has been let in. */
+static struct pinhole *reply_flow(const struct session *s)
+{
+	struct tuple flow = tuple_invert(&s->tuple);
+	struct pinhole *p;
+
+	flow.dport = s->tuple.dport;
+	p = lasting_for(s, &flow);
+	return p && p->state == PINHOLE_BOUND ? p : NULL;
+}
+
 void track_alive(struct track *t, enum dir dir, uint64_t ns)
 {
+	struct pinhole *p;
+
 	if (dir == DIR_ORIGINAL) {
 		arm_silence(t->engine, t->session, ns);
 		return;
 	}
 	t->heard = ns;
-	if (t->flow)
-		pinhole_expire_at(&t->engine->pinholes, t->flow, silent_at(t->engine, ns));
+	p = t->flow ? t->flow : reply_flow(t->session);
+	if (p)
+		pinhole_expire_at(&t->engine->pinholes, p, silent_at(t->engine, ns));
 }
 
 void track_ended(struct track *t, enum reason why)
 {
-	struct pinhole *p = lasting_of(t->session, false);
+	struct pinhole *p = reply_flow(t->session);
 
 	t->flow = NULL;
-	if (p && p->state == PINHOLE_BOUND)
+	if (p)
 		close_pinhole(t->engine, p, why);
 }
 
@@ -161,7 +182,7 @@ void oneway_reply(struct engine *e, const struct packet *pkt)
 	t.session = p && p->lasting ? session_by_id(&e->sessions, p->session_id) : NULL;
 	if (!t.session || !oneway_hops(e, (enum ph_service)p->service, DIR_REPLY, pkt))
 		return;
-	if (p->looped) {
+	if (p->blind) {
 		if (!t.flow)
 			admit(e, p, &pkt->tuple);
 		return;

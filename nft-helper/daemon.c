@@ -33,6 +33,8 @@
 #define CONTROL_RANGE 0xffff /* everything */
 #define TICK_LEAST    (100 * (NSEC_PER_SEC / 1000))
 #define REST          (20 * (NSEC_PER_SEC / 1000))
+#define SHORT_REST    (5 * (NSEC_PER_SEC / 1000))
+#define OFTEN         (2 * (NSEC_PER_SEC / 1000))
 #define SPENT_MAX     64
 #define FAILED_MAX    64
 #define MASTERS_TRIED 4
@@ -60,7 +62,8 @@ struct daemon {
 	sd_event *event;
 	sd_event_source *tick, *save, *rest;
 	sd_event_source *told[2]; /* conntrack and NFLOG */
-	uint64_t save_not_before; /* ns, engine time */
+	uint64_t told_at;         /* ns, engine time */
+	uint64_t save_not_before; /* likewise */
 	uint64_t save_took;       /* ns, of what is under way */
 	struct state_saving *saving;
 	bool dirty;         /* state has changed since it was saved */
@@ -248,8 +251,20 @@ static void retry_admit(struct daemon *d, struct op *op, int *error)
 	}
 }
 
+/* What has closed since it was decided on is not created any more. */
+static void forget_closed(struct daemon *d)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < d->n_admits; i++)
+		if (engine_pinhole(d->engine, d->admits[i].id))
+			d->admits[n++] = d->admits[i];
+	d->n_admits = n;
+}
+
 static void admit_all(struct daemon *d, int *error)
 {
+	forget_closed(d);
 	if (!d->n_admits)
 		return;
 	(void)ct_admit(d->ct, d->admits, d->n_admits, error);
@@ -468,16 +483,16 @@ static int read_told(struct daemon *d, bool conntrack)
 /*
  * While packets are held, copies are read with each burst of them anyway, and being woken for every
  * FIN and every conntrack event would cost more than reading them: both sockets rest for a while.
+ * So they do, but for a moment only, when there are many copies and nothing is held.
  */
-static void rest(struct daemon *d)
+static void rest(struct daemon *d, uint64_t ns)
 {
-	d->busy = true;
-	if (d->resting || !d->queue)
+	if (d->resting)
 		return;
 	d->resting = true;
 	for (int i = 0; i < 2; i++)
 		(void)sd_event_source_set_enabled(d->told[i], SD_EVENT_OFF);
-	(void)sd_event_source_set_time_relative(d->rest, REST / 1000);
+	(void)sd_event_source_set_time_relative(d->rest, ns / 1000);
 	(void)sd_event_source_set_enabled(d->rest, SD_EVENT_ONESHOT);
 }
 
@@ -501,8 +516,7 @@ static int on_rest(sd_event_source *s, uint64_t usec, void *arg)
 	(void)s, (void)usec;
 	d->resting = d->busy = false;
 	if (busy) {
-		rest(d);
-		d->busy = false;
+		rest(d, REST);
 	} else {
 		for (int i = 0; i < 2; i++)
 			(void)sd_event_source_set_enabled(d->told[i], SD_EVENT_ON);
@@ -513,9 +527,12 @@ static int on_rest(sd_event_source *s, uint64_t usec, void *arg)
 static int on_told(sd_event_source *s, int fd, uint32_t revents, void *arg)
 {
 	struct daemon *d = arg;
+	uint64_t now = engine_now();
 
 	(void)s, (void)fd, (void)revents;
-	rest(d);
+	if (now - d->told_at < OFTEN)
+		rest(d, SHORT_REST);
+	d->told_at = now;
 	return read_idle(d);
 }
 
@@ -548,7 +565,8 @@ static int on_queue(sd_event_source *s, int fd, uint32_t revents, void *arg)
 			return fail(d, "cannot let go held packets (nfnetlink_queue)", err);
 		settle_admits(d, error);
 	} while (held == QUEUE_BURST);
-	rest(d);
+	d->busy = true;
+	rest(d, REST);
 	schedule(d);
 	return 0;
 }
