@@ -180,13 +180,15 @@ void oneway_reply(struct engine *e, const struct packet *pkt)
 	struct pinhole *p = t.flow ? t.flow : usable(e, &pkt->tuple);
 
 	t.session = p && p->lasting ? session_by_id(&e->sessions, p->session_id) : NULL;
-	if (!t.session || !oneway_hops(e, (enum ph_service)p->service, DIR_REPLY, pkt))
+	if (!t.session)
 		return;
 	if (p->blind) {
 		if (!t.flow)
 			admit(e, p, &pkt->tuple);
 		return;
 	}
+	if (!oneway_hops(e, (enum ph_service)p->service, DIR_REPLY, pkt))
+		return;
 	t.session->last_at = e->now;
 	t.session->tracker->datagram(&t, t.session->state, DIR_REPLY, pkt->payload);
 	p = t.heard && !t.flow ? usable(e, &pkt->tuple) : NULL;

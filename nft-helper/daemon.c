@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
@@ -38,6 +39,7 @@
 #define SPENT_MAX     64
 #define FAILED_MAX    64
 #define MASTERS_TRIED 4
+#define NICE          (-10)
 #define ADMITS_MAX    (2 * QUEUE_BURST)     /* of held packets, and of copies that came with them */
 #define SAVE_ITEMS    64                    /* a portion of the state file, some 0.3 ms */
 #define SAVE_PAUSE    (NSEC_PER_SEC / 1000) /* between two */
@@ -256,9 +258,12 @@ static void forget_closed(struct daemon *d)
 {
 	unsigned int n = 0;
 
-	for (unsigned int i = 0; i < d->n_admits; i++)
+	for (unsigned int i = 0; i < d->n_admits; i++) {
 		if (engine_pinhole(d->engine, d->admits[i].id))
 			d->admits[n++] = d->admits[i];
+		else if (!d->admits[i].many)
+			stage_spent(d, &d->admits[i]);
+	}
 	d->n_admits = n;
 }
 
@@ -530,7 +535,7 @@ static int on_told(sd_event_source *s, int fd, uint32_t revents, void *arg)
 	uint64_t now = engine_now();
 
 	(void)s, (void)fd, (void)revents;
-	if (now - d->told_at < OFTEN)
+	if (d->queue && now - d->told_at < OFTEN)
 		rest(d, SHORT_REST);
 	d->told_at = now;
 	return read_idle(d);
@@ -1087,10 +1092,18 @@ static int block_signals(void)
 	return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
 }
 
+/* Others wait for what it holds. Where it may not, a unit's Nice= has seen to it. */
+static void hurry(void)
+{
+	(void)setpriority(PRIO_PROCESS, 0, NICE);
+}
+
 static int check_privileges(void)
 {
-	if (privs_net_admin())
+	if (privs_net_admin()) {
+		hurry();
 		return 0;
+	}
 	log_line(
 	    LOG_LEVEL_ERROR, "pinholed needs CAP_NET_ADMIN: start it as root or from its unit");
 	return -EPERM;

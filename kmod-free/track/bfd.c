@@ -180,6 +180,15 @@ static bool deaf(const struct side *before, const struct side *now)
 		   (before->state >= INIT && now->state == DOWN && now->diag == DIAG_EXPIRED));
 }
 
+/* From now on the intervals of the session count, and for what was said just before as well. */
+static void settle(struct track *t, const struct bfd *b, bool was_up)
+{
+	if (!up(b) || was_up)
+		return;
+	track_alive(t, DIR_ORIGINAL, patience(b, DIR_ORIGINAL));
+	track_alive(t, DIR_REPLY, patience(b, DIR_REPLY));
+}
+
 static void spoken(struct track *t, struct bfd *b, const struct side *now)
 {
 	struct side *s = &b->side[DIR_ORIGINAL];
@@ -200,8 +209,7 @@ static void spoken(struct track *t, struct bfd *b, const struct side *now)
 		b->side[DIR_REPLY] = (struct side){ .seen = false };
 	}
 	track_alive(t, DIR_ORIGINAL, patience(b, DIR_ORIGINAL));
-	if (up(b) && !was_up)
-		track_alive(t, DIR_REPLY, patience(b, DIR_REPLY));
+	settle(t, b, was_up);
 	if (s->state == ADMIN_DOWN)
 		track_withdraw(t, b->pinhole, REASON_ADMIN_DOWN);
 	else
@@ -215,6 +223,7 @@ static void spoken(struct track *t, struct bfd *b, const struct side *now)
 static void heard(struct track *t, struct bfd *b, const struct side *now)
 {
 	const struct side *ours = &b->side[DIR_ORIGINAL];
+	const bool was_up = up(b);
 	struct request r = { .dir = DIR_REPLY, .l4proto = L4_UDP, .port = track_port(t) };
 	char text[128];
 
@@ -228,6 +237,7 @@ static void heard(struct track *t, struct bfd *b, const struct side *now)
 		track_ended(t, REASON_ADMIN_DOWN);
 	else
 		track_alive(t, DIR_REPLY, patience(b, DIR_REPLY));
+	settle(t, b, was_up);
 	echoes(t, b, r.cause);
 }
 

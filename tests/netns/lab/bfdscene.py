@@ -52,7 +52,7 @@ class Scene:
             self.party.net.clear_firewall(host)
 
     def log(self):
-        logs = "".join(f"--- {host}\n{daemon.log()[-1500:]}" for host, daemon in self.daemons.items())
+        logs = "".join(f"--- {host}\n{daemon.log()[-6000:]}" for host, daemon in self.daemons.items())
         return self.party.log() + logs
 
     def protected(self, session):
@@ -156,10 +156,18 @@ class Scene:
                 still = [p["id"] for p in self.pinholes(session, daemon, source, target, "bound")]
                 tap.true(those[0] not in still, f"told as closed, listed as bound: {session.name}")
 
-    def nothing_left(self, seconds):
-        """Nobody has a reason any more, so nothing is open."""
+    def nothing_left(self, seconds, of=None):
+        """Nobody has a reason any more, so nothing is open: nothing at all, or nothing for sessions of
+        this host's side, and nothing in use."""
+        ends = [end for s in self.party.sessions for end in (s.a, s.b)]
+        addresses = {end[3] for end in ends if of in (None, end[0])}
+
+        def left(daemon):
+            found = daemon.pinholes()
+            return [p for p in found if p["state"] == "bound" or p["session"]["src"] in addresses]
+
         for daemon in self.daemons.values():
-            daemon.nothing_left(seconds)
+            poll.until(lambda d=daemon: not left(d), lambda d=daemon: f"nothing to be left: {left(d)}", seconds)
 
     def back_up(self, host, since, limit):
         """Up again, counted from when this host's daemon was there again."""

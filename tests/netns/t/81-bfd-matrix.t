@@ -86,10 +86,10 @@ def all_gone(scene):
 
 
 def ours_gone(scene):
-    """The client's daemon dies and its peers go on sending: what they send may not keep their
-    pinholes open for ever."""
+    """The client's daemon dies and its peers go on sending: what they send may not keep the way to it
+    open, nor its own way in. A peer that is protected as well goes on waiting for it, that is all."""
     scene.party.speakers[CLIENT].kill()
-    scene.nothing_left(max(s.detection() for s in scene.party.sessions) + HOLD + MARGIN)
+    scene.nothing_left(max(s.detection() for s in scene.party.sessions) + HOLD + MARGIN, of=CLIENT)
 
 
 def moved(scene, limit):
