@@ -53,18 +53,19 @@ struct session *session_begin(
     struct engine *e, const struct tuple *original, enum ph_service svc, bool resumed)
 {
 	const struct tracker *tracker = tracker_of(svc);
-	struct session *s, *old;
-	enum reason why;
+	struct session *s, *old = NULL;
+	enum reason why = REASON_NONE;
 
+	if (tracker && tracker->one_way)
+		old = session_talking(&e->sessions, original);
 	if (!tracker || !e->policy.service[svc].enabled)
 		why = REASON_NO_SERVICE;
-	else
+	else if (!old) /* whose place it takes */
 		why = room_for_session(e, original);
 	if (why != REASON_NONE) {
 		refuse(e, why, NULL, original, NULL);
 		return NULL;
 	}
-	old = tracker->one_way ? session_talking(&e->sessions, original) : NULL;
 	s = session_new(&e->sessions, original, tracker);
 	if (s && !join_pair(e, s)) {
 		session_free(&e->sessions, s);
@@ -182,7 +183,7 @@ static bool looked_into(enum ph_service svc)
 {
 	const struct tracker *tracker = tracker_of(svc);
 
-	return !tracker || tracker->bytes;
+	return !tracker || tracker->bytes || tracker->datagram;
 }
 
 static bool one_way(enum ph_service svc)
@@ -305,8 +306,8 @@ static void on_ct_new(struct engine *e, const struct event *ev)
 	on_let_in(e, ev);
 	/* Flows that are not looked into begin with this event, all others with their first packet.
 	 */
-	if (ev->mark_field == (PH_MARK_F_CONTROL | svc) && tracker_of(svc) &&
-	    !tracker_of(svc)->bytes && !session_of(&e->sessions, &ev->tuple))
+	if (ev->mark_field == (PH_MARK_F_CONTROL | svc) && tracker_of(svc) && !looked_into(svc) &&
+	    !session_of(&e->sessions, &ev->tuple))
 		(void)session_begin(e, &ev->tuple, svc, false);
 }
 
@@ -623,7 +624,11 @@ enum match engine_match(
 		*service = (enum ph_service)p->service;
 		return p->lasting ? MATCH_CONTROL : MATCH_BOUND;
 	}
-	return usable(e, t) ? MATCH_EXPECTED : MATCH_NONE;
+	if (usable(e, t))
+		return MATCH_EXPECTED;
+	inverted = tuple_invert(t);
+	inverted.dport = t->dport;
+	return session_talking(&e->sessions, &inverted) ? MATCH_SHUT : MATCH_NONE;
 }
 
 bool engine_another_master(const struct engine *e, uint32_t id, struct tuple *master)

@@ -7,6 +7,7 @@
  */
 #include "core.h"
 
+#include <string.h>
 #include <utlist.h>
 
 /*
@@ -37,12 +38,13 @@ void oneway_scope(struct tuple *t, uint32_t iface)
 bool oneway_hops(struct engine *e, enum ph_service svc, enum dir dir, const struct packet *pkt)
 {
 	uint8_t min = policy_min_ttl(&e->policy, svc, pkt->tuple.dport);
+	bool far = pkt->tuple.dport == e->policy.service[svc].far_port;
 
 	/*
-	 * 255 is for neighbours (RFC 5082), who have no router between them. Otherwise the kernel
-	 * has judged what arrives here, and what is seen behind our own routing has one less.
+	 * Neighbours have no router between them (RFC 5082). Elsewhere the kernel has judged what
+	 * arrives here, and what is seen behind our own routing has one less.
 	 */
-	if (pkt->ttl >= min || (min < 255 && (dir == DIR_ORIGINAL || pkt->ttl + 1 >= min)))
+	if (pkt->ttl >= min || (far && (dir == DIR_ORIGINAL || pkt->ttl + 1 >= min)))
 		return true;
 	refuse(e, REASON_HOPS, NULL, &pkt->tuple, NULL);
 	return false;
@@ -57,6 +59,9 @@ void oneway_begin(struct engine *e, struct session *s, struct session *old)
 	struct pinhole *p, *next;
 
 	arm_silence(e, s, HOLD);
+	/* Its tracker knows what it is handed over, and goes on where the last one was. */
+	if (old && old->tracker == s->tracker)
+		memcpy(s->state, old->state, s->tracker->state_size);
 	for (p = old ? old->owner.pinholes : NULL; p; p = next) {
 		next = p->next;
 		if (!p->lasting || p->todo == TODO_CLOSE)
@@ -120,6 +125,11 @@ uint32_t oneway_request(struct engine *e, struct session *s, const struct reques
 	if (!policy_peer_allowed(&e->policy, o.service, &s->tuple.dst))
 		return 0;
 	p = at_port(e, flow);
+	/* A host's echoes look the same whoever returns them: one that waits is for all peers. */
+	if (p && p->blind && p->todo != TODO_CLOSE) {
+		*why = REASON_NONE;
+		return 0;
+	}
 	if (p && p->todo != TODO_CLOSE)
 		close_mapping(e, p, REASON_SUPERSEDED);
 	p = open_pinhole(e, &o, flow, flow->dport, PINHOLE_OPEN, why);
@@ -145,14 +155,19 @@ static struct pinhole *reply_flow(const struct session *s)
 
 void track_alive(struct track *t, enum dir dir, uint64_t ns)
 {
-	struct pinhole *p;
-
 	if (dir == DIR_ORIGINAL) {
 		arm_silence(t->engine, t->session, ns);
 		return;
 	}
+	t->alive = true;
 	t->heard = ns;
-	p = t->flow ? t->flow : reply_flow(t->session);
+	track_stays(t, ns);
+}
+
+void track_stays(struct track *t, uint64_t ns)
+{
+	struct pinhole *p = reply_flow(t->session);
+
 	if (p)
 		pinhole_expire_at(&t->engine->pinholes, p, silent_at(t->engine, ns));
 }
@@ -182,7 +197,7 @@ void oneway_reply(struct engine *e, const struct packet *pkt)
 	t.session = p && p->lasting ? session_by_id(&e->sessions, p->session_id) : NULL;
 	if (!t.session)
 		return;
-	if (p->blind) {
+	if (p->blind) { /* whoever has returned an echo counts as a router */
 		if (!t.flow)
 			admit(e, p, &pkt->tuple);
 		return;
@@ -191,7 +206,7 @@ void oneway_reply(struct engine *e, const struct packet *pkt)
 		return;
 	t.session->last_at = e->now;
 	t.session->tracker->datagram(&t, t.session->state, DIR_REPLY, pkt->payload);
-	p = t.heard && !t.flow ? usable(e, &pkt->tuple) : NULL;
+	p = t.alive && !t.flow ? usable(e, &pkt->tuple) : NULL;
 	if (!p)
 		return;
 	admit(e, p, &pkt->tuple);

@@ -84,10 +84,12 @@ void track_withdraw(struct track *t, uint32_t id, enum reason why);
 
 /*
  * One-way services. This direction has spoken, and will again within ns: else its flow has ended,
- * and with ORIGINAL the session. Without this call for REPLY nothing is let in by its packet. Or
- * the reply's flow has ended now, as one of the two has said.
+ * and with ORIGINAL the session. Without this call nothing is let in by a packet. Or the reply's
+ * flow, if there is one, may be silent for ns from now; or it has ended now, as one of the two has
+ * said. The state of a session whose source port changes goes to the one that takes its place.
  */
 void track_alive(struct track *t, enum dir dir, uint64_t ns);
+void track_stays(struct track *t, uint64_t ns);
 void track_ended(struct track *t, enum reason why);
 
 /* The control port of the session. */

@@ -408,7 +408,7 @@ static void on_ct_entry(void *arg, const struct ct_entry *entry)
 	 * An old entry of the same tuple may end (a port is used again) after its successor has
 	 * been seen: then this is not the end of what the engine knows.
 	 */
-	if (entry->gone && (engine_match(d->engine, &entry->tuple, &service, &dir) == MATCH_NONE ||
+	if (entry->gone && (engine_match(d->engine, &entry->tuple, &service, &dir) <= MATCH_SHUT ||
 			       ct_exists(d->ct, &entry->tuple)))
 		return;
 	feed(d, &ev);

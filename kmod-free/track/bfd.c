@@ -186,7 +186,7 @@ static void settle(struct track *t, const struct bfd *b, bool was_up)
 	if (!up(b) || was_up)
 		return;
 	track_alive(t, DIR_ORIGINAL, patience(b, DIR_ORIGINAL));
-	track_alive(t, DIR_REPLY, patience(b, DIR_REPLY));
+	track_stays(t, patience(b, DIR_REPLY));
 }
 
 static void spoken(struct track *t, struct bfd *b, const struct side *now)
@@ -198,15 +198,19 @@ static void spoken(struct track *t, struct bfd *b, const struct side *now)
 		.port = track_port(t),
 		.lasting = true,
 	};
-	bool lost = deaf(s, now), was_up = up(b);
+	/* In its next life it knows nobody yet, and its peer has still to notice. */
+	bool same = s->seen && s->discr == now->discr, was_up = up(b);
+	bool lost = same && deaf(s, now);
 	char text[128];
 
 	*s = *now;
 	r.cause = describe(s, text, sizeof(text));
 	/* What our side does not hear is not let in: so the peer may come back from any port. */
 	if (lost) {
-		track_ended(t, REASON_SILENT);
+		track_ended(t, s->state == ADMIN_DOWN ? REASON_ADMIN_DOWN : REASON_SILENT);
 		b->side[DIR_REPLY] = (struct side){ .seen = false };
+	} else if (same && was_up && !up(b)) {
+		track_stays(t, patience(b, DIR_REPLY));
 	}
 	track_alive(t, DIR_ORIGINAL, patience(b, DIR_ORIGINAL));
 	settle(t, b, was_up);
@@ -225,6 +229,8 @@ static void heard(struct track *t, struct bfd *b, const struct side *now)
 	const struct side *ours = &b->side[DIR_ORIGINAL];
 	const bool was_up = up(b);
 	struct request r = { .dir = DIR_REPLY, .l4proto = L4_UDP, .port = track_port(t) };
+	const struct side *last = &b->side[DIR_REPLY];
+	bool off = last->seen && last->state == ADMIN_DOWN;
 	char text[128];
 
 	r.cause = describe(now, text, sizeof(text));
@@ -233,10 +239,13 @@ static void heard(struct track *t, struct bfd *b, const struct side *now)
 		return;
 	}
 	b->side[DIR_REPLY] = *now;
-	if (now->state == ADMIN_DOWN)
-		track_ended(t, REASON_ADMIN_DOWN);
-	else
+	/* It may go on saying so, and the kernel may let it: that is no end each time. */
+	if (now->state != ADMIN_DOWN)
 		track_alive(t, DIR_REPLY, patience(b, DIR_REPLY));
+	else if (off)
+		track_stays(t, patience(b, DIR_REPLY));
+	else
+		track_ended(t, REASON_ADMIN_DOWN);
 	settle(t, b, was_up);
 	echoes(t, b, r.cause);
 }
