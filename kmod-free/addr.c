@@ -35,6 +35,11 @@ bool addr_equal(const struct addr *a, const struct addr *b)
 	return a->family == b->family && memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }
 
+bool addr_link_local(const struct addr *a)
+{
+	return a->family == FAMILY_IPV6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
+}
+
 bool addr_parse(const char *text, size_t len, struct addr *out)
 {
 	char copy[ADDR_TEXT];

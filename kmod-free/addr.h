@@ -28,6 +28,9 @@ struct prefix {
 struct addr addr_ipv4(const uint8_t bytes[4]);
 struct addr addr_ipv6(const uint8_t bytes[16]);
 bool addr_equal(const struct addr *a, const struct addr *b);
+/* fe80::/10: means something on one link only. */
+bool addr_link_local(const struct addr *a);
+
 bool addr_within(const struct addr *a, const struct prefix *p);
 
 /* Text of exactly len bytes, without zone or prefix. False when it is not an address. */

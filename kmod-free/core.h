@@ -31,7 +31,6 @@ struct engine {
 	struct pinholes pinholes;
 	struct pairs pairs;
 	struct local local;
-	bool comparing; /* pairs are still to be compared with what runs here */
 	struct engine_stats stats;
 	/* During engine_input() only: */
 	struct decision *out;
@@ -131,6 +130,9 @@ void oneway_begin(struct engine *e, struct session *s, struct session *old);
 /* Opens or finds the lasting pinhole that r asks for; its id, or 0 with *why. */
 uint32_t oneway_request(struct engine *e, struct session *s, const struct request *r,
     const struct tuple *flow, enum reason *why);
+
+/* Between link-local addresses a flow is one of this interface. */
+void oneway_scope(struct tuple *t, uint32_t iface);
 
 /* A packet of the reply direction, let in by a lasting pinhole, or about to be. */
 void oneway_reply(struct engine *e, const struct packet *pkt);

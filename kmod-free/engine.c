@@ -183,7 +183,7 @@ static bool looked_into(enum ph_service svc)
 {
 	const struct tracker *tracker = tracker_of(svc);
 
-	return !tracker || tracker->bytes;
+	return !tracker || tracker->bytes || tracker->datagram;
 }
 
 static bool one_way(enum ph_service svc)
@@ -240,16 +240,17 @@ static void on_control(
 	}
 }
 
-static void on_first(struct engine *e, const struct packet *pkt)
+static void on_first(struct engine *e, const struct event *ev, const struct packet *pkt)
 {
-	struct pinhole *p = usable(e, &pkt->tuple);
+	struct packet scoped = *pkt;
+	struct pinhole *p;
 
-	if (pinhole_bound(&e->pinholes, &pkt->tuple))
-		return; /* a retransmission */
+	oneway_scope(&scoped.tuple, ev->iface);
+	p = usable(e, &scoped.tuple);
 	if (p && p->lasting)
-		oneway_reply(e, pkt);
-	else
-		admit(e, p, &pkt->tuple);
+		oneway_reply(e, &scoped);
+	else if (!pinhole_bound(&e->pinholes, &pkt->tuple)) /* else a retransmission */
+		admit(e, usable(e, &pkt->tuple), &pkt->tuple);
 }
 
 static void on_packet(struct engine *e, const struct event *ev)
@@ -267,6 +268,8 @@ static void on_packet(struct engine *e, const struct event *ev)
 	case EV_PACKET:
 	case EV_COPY:
 		e->stats.packets++;
+		if (one_way(ev->service))
+			oneway_scope(&pkt.tuple, ev->iface);
 		if (one_way(ev->service) && ev->dir == DIR_REPLY)
 			oneway_reply(e, &pkt);
 		else
@@ -274,7 +277,7 @@ static void on_packet(struct engine *e, const struct event *ev)
 		break;
 	case EV_FIRST:
 		e->stats.firsts++;
-		on_first(e, &pkt);
+		on_first(e, ev, &pkt);
 		break;
 	default: /* EV_END */
 		p = pinhole_bound(&e->pinholes, &pkt.tuple);
@@ -303,8 +306,8 @@ static void on_ct_new(struct engine *e, const struct event *ev)
 	on_let_in(e, ev);
 	/* Flows that are not looked into begin with this event, all others with their first packet.
 	 */
-	if (ev->mark_field == (PH_MARK_F_CONTROL | svc) && tracker_of(svc) &&
-	    !tracker_of(svc)->bytes && !session_of(&e->sessions, &ev->tuple))
+	if (ev->mark_field == (PH_MARK_F_CONTROL | svc) && tracker_of(svc) && !looked_into(svc) &&
+	    !session_of(&e->sessions, &ev->tuple))
 		(void)session_begin(e, &ev->tuple, svc, false);
 }
 
@@ -325,10 +328,11 @@ static void on_resync(struct engine *e)
 	struct session *s;
 	struct pinhole *p;
 
+	/* One-way flows prove themselves, by every packet. */
 	for (s = e->sessions.by_id; s; s = s->by_id.next)
-		s->proven = false;
+		s->proven = s->tracker->one_way;
 	for (p = e->pinholes.by_id; p; p = p->by_id.next)
-		p->proven = p->state != PINHOLE_BOUND;
+		p->proven = p->state != PINHOLE_BOUND || p->lasting;
 }
 
 static void on_ct_alive(struct engine *e, const struct event *ev)
@@ -336,6 +340,8 @@ static void on_ct_alive(struct engine *e, const struct event *ev)
 	struct session *s = session_of(&e->sessions, &ev->tuple);
 	struct pinhole *p = pinhole_bound(&e->pinholes, &ev->tuple);
 
+	if (one_way((enum ph_service)(ev->mark_field & PH_MARK_F_SERVICE)))
+		return;
 	if (p)
 		p->proven = true;
 	else
@@ -507,7 +513,7 @@ void engine_input(struct engine *e, const struct event *ev, struct decision *out
 		on_tick(e);
 		break;
 	}
-	out->more = e->comparing || next_deadline(e) <= e->now;
+	out->more = e->pairs.compare || next_deadline(e) <= e->now;
 	e->stats.live_sessions = HASH_CNT(by_id, e->sessions.by_id);
 	e->stats.live_pinholes = HASH_CNT(by_id, e->pinholes.by_id);
 	e->stats.open_pinholes = e->pinholes.open;
@@ -545,7 +551,7 @@ uint64_t engine_deadline(const struct engine *e)
 	uint64_t at = next_deadline(e);
 	uint64_t linger = deadline_next(&e->pairs.lingers);
 
-	if (e->comparing)
+	if (e->pairs.compare)
 		return 0;
 	at = at < linger ? at : linger;
 	return at >= DEADLINE_NEVER - 1 ? DEADLINE_NEVER : at;

@@ -41,6 +41,7 @@ struct event {
 	enum dir dir;
 	const uint8_t *l3; /* borrowed for the call */
 	size_t len;
+	uint32_t iface; /* that the packet came in by, or is to leave by; 0: not known */
 	struct tuple tuple;
 	unsigned int mark_field; /* ph_mark_field() of the flow's mark */
 	uint32_t id;

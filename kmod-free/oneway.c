@@ -29,6 +29,12 @@ static void arm_silence(struct engine *e, struct session *s, uint64_t ns)
 	(void)deadline_arm(&e->sessions.silences, &s->silence, silent_at(e, ns));
 }
 
+void oneway_scope(struct tuple *t, uint32_t iface)
+{
+	if (addr_link_local(&t->src) || addr_link_local(&t->dst))
+		t->iface = iface;
+}
+
 bool oneway_hops(struct engine *e, enum ph_service svc, enum dir dir, const struct packet *pkt)
 {
 	uint8_t min = policy_min_ttl(&e->policy, svc, pkt->tuple.dport);
@@ -66,8 +72,13 @@ void oneway_begin(struct engine *e, struct session *s, struct session *old)
 	}
 	if (old)
 		session_end(e, old, REASON_SUPERSEDED);
-	/* It needs no pinhole of the session that goes the other way. */
+	/*
+	 * It needs no pinhole of the session that goes the other way: not the one that waits, nor
+	 * the one that it has hit on its way to the filter, whose entry in conntrack makes room.
+	 */
 	p = at_port(e, &flow);
+	if (!p)
+		p = pinhole_bound(&e->pinholes, &s->tuple);
 	if (p && p->lasting && p->todo != TODO_CLOSE)
 		close_pinhole(e, p, REASON_ACCEPTED);
 }
@@ -85,34 +96,28 @@ void oneway_silence(struct engine *e)
 /* --- what trackers ask for ----------------------------------------------------------------------
  */
 
-/* Echoes come back to either side. */
-static struct pinhole *lasting_of(const struct session *s, bool looped, const struct addr *dst)
+/* The session's own for a flow of this direction, whether it waits or is in use. */
+static struct pinhole *lasting_for(const struct session *s, const struct tuple *flow)
 {
 	struct pinhole *p;
 
 	DL_FOREACH (s->owner.pinholes, p)
-		if (p->lasting && p->looped == looped && addr_equal(&p->flow.dst, dst) &&
-		    p->todo != TODO_CLOSE)
+		if (p->lasting && p->todo != TODO_CLOSE && p->flow.dport == flow->dport &&
+		    addr_equal(&p->flow.src, &flow->src) && addr_equal(&p->flow.dst, &flow->dst))
 			return p;
 	return NULL;
-}
-
-/* What lets the reply's direction in, used or not. */
-static struct pinhole *for_reply(const struct session *s)
-{
-	return lasting_of(s, false, &s->tuple.src);
 }
 
 uint32_t oneway_request(struct engine *e, struct session *s, const struct request *r,
     const struct tuple *flow, enum reason *why)
 {
 	const struct origin o = origin_of_session(s);
-	struct pinhole *p = lasting_of(s, r->looped, &flow->dst);
+	struct pinhole *p = lasting_for(s, flow);
 
 	if (p)
 		return p->id;
 	*why = REASON_NONE;
-	if (r->looped && !e->policy.service[s->service].echo)
+	if (r->blind && !e->policy.service[s->service].echo)
 		return 0;
 	if (session_talking(&e->sessions, flow)) /* the firewall lets it in by itself */
 		return 0;
@@ -121,7 +126,7 @@ uint32_t oneway_request(struct engine *e, struct session *s, const struct reques
 		return 0;
 	p = at_port(e, flow);
 	/* A host's echoes look the same whoever returns them: one that waits is for all peers. */
-	if (p && p->looped && p->todo != TODO_CLOSE) {
+	if (p && p->blind && p->todo != TODO_CLOSE) {
 		*why = REASON_NONE;
 		return 0;
 	}
@@ -131,10 +136,21 @@ uint32_t oneway_request(struct engine *e, struct session *s, const struct reques
 	if (!p)
 		return 0;
 	p->lasting = true;
-	p->looped = r->looped;
+	p->blind = r->blind;
 	cursor_escape(&r->cause, p->cause, sizeof(p->cause));
 	report_open(e, p, REASON_ANNOUNCED);
 	return p->id;
+}
+
+/* The reply direction's flow, when it has been let in. */
+static struct pinhole *reply_flow(const struct session *s)
+{
+	struct tuple flow = tuple_invert(&s->tuple);
+	struct pinhole *p;
+
+	flow.dport = s->tuple.dport;
+	p = lasting_for(s, &flow);
+	return p && p->state == PINHOLE_BOUND ? p : NULL;
 }
 
 void track_alive(struct track *t, enum dir dir, uint64_t ns)
@@ -150,18 +166,18 @@ void track_alive(struct track *t, enum dir dir, uint64_t ns)
 
 void track_stays(struct track *t, uint64_t ns)
 {
-	struct pinhole *p = for_reply(t->session);
+	struct pinhole *p = reply_flow(t->session);
 
-	if (p && p->state == PINHOLE_BOUND)
+	if (p)
 		pinhole_expire_at(&t->engine->pinholes, p, silent_at(t->engine, ns));
 }
 
 void track_ended(struct track *t, enum reason why)
 {
-	struct pinhole *p = for_reply(t->session);
+	struct pinhole *p = reply_flow(t->session);
 
 	t->flow = NULL;
-	if (p && p->state == PINHOLE_BOUND)
+	if (p)
 		close_pinhole(t->engine, p, why);
 }
 
@@ -181,7 +197,7 @@ void oneway_reply(struct engine *e, const struct packet *pkt)
 	t.session = p && p->lasting ? session_by_id(&e->sessions, p->session_id) : NULL;
 	if (!t.session)
 		return;
-	if (p->looped) { /* whoever has returned it counts as a router */
+	if (p->blind) { /* whoever has returned an echo counts as a router */
 		if (!t.flow)
 			admit(e, p, &pkt->tuple);
 		return;

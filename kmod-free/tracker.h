@@ -32,8 +32,8 @@ struct request {
 	 * again, it is the one that is there.
 	 */
 	bool lasting;
-	bool looped; /* the flow comes back to its sender: both its addresses are its destination's
-		      */
+	bool blind;  /* likewise, and what is in that flow is not looked at */
+	bool looped; /* it comes back to its sender: both its addresses are its destination's */
 };
 
 /* What a tracker tells people of a session: a number, or a word in its place. */

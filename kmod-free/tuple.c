@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static_assert(sizeof(struct tuple) == 48, "hashed by its bytes: no hidden padding");
+static_assert(sizeof(struct tuple) == 52, "hashed by its bytes: no hidden padding");
 
 #define IPV4_HEADER        20
 #define IPV4_MF            0x2000 /* more fragments */
@@ -249,16 +249,19 @@ bool tuple_equal(const struct tuple *a, const struct tuple *b)
 	return memcmp(a, b, sizeof(*a)) == 0;
 }
 
-#define ENDPOINT_TEXT (ADDR_TEXT + sizeof("[]:65535"))
+#define ENDPOINT_TEXT (ADDR_TEXT + sizeof("[%4294967295]:65535"))
 
-static void format_endpoint(const struct addr *a, uint16_t port, char text[ENDPOINT_TEXT])
+static void format_endpoint(
+    const struct addr *a, uint16_t port, uint32_t iface, char text[ENDPOINT_TEXT])
 {
-	char host[ADDR_TEXT], digits[sizeof("65535")] = "*";
+	char host[ADDR_TEXT], digits[sizeof("65535")] = "*", zone[sizeof("%4294967295")] = "";
 
 	if (port)
 		snprintf(digits, sizeof(digits), "%u", (unsigned int)port);
-	snprintf(text, ENDPOINT_TEXT, a->family == FAMILY_IPV6 ? "[%s]:%s" : "%s:%s",
-	    addr_format(a, host), digits);
+	if (iface && addr_link_local(a))
+		snprintf(zone, sizeof(zone), "%%%u", (unsigned int)iface);
+	snprintf(text, ENDPOINT_TEXT, a->family == FAMILY_IPV6 ? "[%s%s]:%s" : "%s%s:%s",
+	    addr_format(a, host), zone, digits);
 }
 
 const char *tuple_format(const struct tuple *t, char *text)
@@ -273,8 +276,8 @@ const char *tuple_format(const struct tuple *t, char *text)
 	else
 		snprintf(other, sizeof(other), "%u", (unsigned int)t->l4proto);
 
-	format_endpoint(&t->src, t->sport, src);
-	format_endpoint(&t->dst, t->dport, dst);
+	format_endpoint(&t->src, t->sport, t->iface, src);
+	format_endpoint(&t->dst, t->dport, t->iface, dst);
 	snprintf(text, TUPLE_TEXT, "%s %s > %s", protocol, src, dst);
 	return text;
 }

@@ -26,6 +26,11 @@ struct tuple {
 	uint16_t dport; /* host order */
 	uint8_t l4proto;
 	uint8_t pad[3];
+	/*
+	 * Interface index, in flows of one-way services between link-local addresses; else 0.
+	 * Conntrack knows nothing of it.
+	 */
+	uint32_t iface;
 };
 
 enum tcp_flag { TCP_FIN = 0x01, TCP_SYN = 0x02, TCP_RST = 0x04, TCP_ACK = 0x10 };
@@ -54,7 +59,7 @@ bool tuple_equal(const struct tuple *a, const struct tuple *b);
 
 /* "tcp 10.0.0.1:4711 > [2001:db8::1]:21" into text[TUPLE_TEXT]; returns text. Port 0 prints as *.
  */
-#define TUPLE_TEXT 128
+#define TUPLE_TEXT 160
 const char *tuple_format(const struct tuple *t, char *text);
 
 #endif

@@ -97,7 +97,8 @@ static bool put_flow(json_t *o, const struct tuple *t, uint16_t dport_hi)
 {
 	return put(o, "proto", l4proto(t)) && put(o, "src", address(&t->src)) &&
 	       put(o, "sport", port(t->sport)) && put(o, "dst", address(&t->dst)) &&
-	       put(o, "dport", ports(t->dport, dport_hi));
+	       put(o, "dport", ports(t->dport, dport_hi)) &&
+	       (!t->iface || put(o, "ifindex", json_integer(t->iface)));
 }
 
 const char *describe_event_word(const struct op *op)

@@ -10,6 +10,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_log.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -21,6 +22,7 @@ struct nflog {
 	struct mmsghdr messages[NFLOG_BURST];
 	struct iovec iov[NFLOG_BURST];
 	unsigned int received;
+	bool lost; /* copies, of which the caller has not been told yet */
 	char buffers[NFLOG_BURST][MESSAGE_MAX] __attribute__((aligned(8)));
 };
 
@@ -119,35 +121,64 @@ int nflog_bind(struct nflog *log, uint16_t group, uint32_t range)
 	return configure(log, nlh);
 }
 
+struct copy {
+	const struct nlattr *payload;
+	uint32_t in, out;
+};
+
+static uint32_t interface(const struct nlattr *attr)
+{
+	return mnl_attr_validate(attr, MNL_TYPE_U32) < 0 ? 0 : ntohl(mnl_attr_get_u32(attr));
+}
+
 static int on_attr(const struct nlattr *attr, void *arg)
 {
-	const struct nlattr **payload = arg;
+	struct copy *copy = arg;
 
-	if (mnl_attr_get_type(attr) == NFULA_PAYLOAD)
-		*payload = attr;
+	switch (mnl_attr_get_type(attr)) {
+	case NFULA_PAYLOAD:
+		copy->payload = attr;
+		break;
+	case NFULA_IFINDEX_INDEV:
+		copy->in = interface(attr);
+		break;
+	case NFULA_IFINDEX_OUTDEV:
+		copy->out = interface(attr);
+		break;
+	default:
+		break;
+	}
 	return MNL_CB_OK;
 }
 
 static int on_message(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct nfgenmsg *nfg = mnl_nlmsg_get_payload(nlh);
-	const struct nlattr *payload = NULL;
+	struct copy copy = { .payload = NULL };
 	const struct showing *show = arg;
 
 	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*nfg))
 		return MNL_CB_OK;
-	(void)mnl_attr_parse(nlh, sizeof(*nfg), on_attr, &payload);
-	if (payload)
-		show->seen(show->arg, ntohs(nfg->res_id), mnl_attr_get_payload(payload),
-		    mnl_attr_get_payload_len(payload));
+	(void)mnl_attr_parse(nlh, sizeof(*nfg), on_attr, &copy);
+	if (copy.payload)
+		show->seen(show->arg, ntohs(nfg->res_id), copy.in ? copy.in : copy.out,
+		    mnl_attr_get_payload(copy.payload), mnl_attr_get_payload_len(copy.payload));
 	return MNL_CB_OK;
 }
 
+/* As in ct_events(): the socket has to be read empty before it tells of a further loss. */
 int nflog_receive(struct nflog *log)
 {
-	int n = recvmmsg(nflog_fd(log), log->messages, NFLOG_BURST, MSG_DONTWAIT, NULL);
+	int n;
 
+	do
+		n = recvmmsg(nflog_fd(log), log->messages, NFLOG_BURST, MSG_DONTWAIT, NULL);
+	while (n < 0 && errno == ENOBUFS && (log->lost = true));
 	log->received = n > 0 ? (unsigned int)n : 0;
+	if (n < 0 && errno == EAGAIN && log->lost) {
+		log->lost = false;
+		return -ENOBUFS;
+	}
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	return n;

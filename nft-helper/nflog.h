@@ -14,8 +14,11 @@
 
 struct nflog;
 
-/* l3 is valid for the call. */
-typedef void nflog_seen(void *arg, uint16_t group, const uint8_t *l3, size_t len);
+/*
+ * iface is the index of the interface that the packet came in by, or else is to leave by; 0: not
+ * known. l3 is valid for the call.
+ */
+typedef void nflog_seen(void *arg, uint16_t group, uint32_t iface, const uint8_t *l3, size_t len);
 
 int nflog_open(struct nflog **out);
 void nflog_close(struct nflog *log);
@@ -31,7 +34,8 @@ int nflog_fd(const struct nflog *log);
 
 /*
  * Takes up to NFLOG_BURST copies without waiting, and shows none yet. Returns how many messages
- * there were (a full burst means that more may wait); -ENOBUFS when some were lost; other -errno.
+ * there were (a full burst means that more may wait); -ENOBUFS when some were lost and what was
+ * left has been taken; other -errno.
  */
 int nflog_receive(struct nflog *log);
 

@@ -79,16 +79,33 @@ static const enum family families[] = { FAMILY_IPV4, FAMILY_IPV6 };
 	for (enum family f = FAMILY_IPV4; f <= FAMILY_IPV6;                                        \
 	     f = (enum family)(f + (FAMILY_IPV6 - FAMILY_IPV4)))
 
-/* Of services that are copied, flows of which a packet has been shown lately: one of an everyday
- * kind, one with news. And ports at which a first packet has just knocked. */
-static const char *const shown_name[] = { "shown4", "shown6" };
-static const char *const news_name[] = { "news4", "news6" };
+/*
+ * Of services that are copied, flows of which a packet that says so has been shown lately: BFD's
+ * states in their order. And ports at which a first packet has just knocked.
+ */
+#define STATES   4
+#define STATE_UP 3
+static const char *const says_name[STATES][2] = {
+	{ "says_admin4", "says_admin6" },
+	{ "says_down4", "says_down6" },
+	{ "says_init4", "says_init6" },
+	{ "says_up4", "says_up6" },
+};
 static const char *const knock_name[] = { "knock4", "knock6" };
+static const char link_knock_name[] = "knockl6";
 
 const char *rules_set_name(enum ph_service svc, enum family family, bool window, char *name)
 {
 	(void)snprintf(name, SET_NAME, "%s%s%c", service_rules[svc].name, window ? "w" : "",
 	    family == FAMILY_IPV4 ? '4' : '6');
+	return name;
+}
+
+const char *rules_link_name(enum ph_service svc, char *name)
+{
+	if (!service_rules[svc].copied)
+		return NULL;
+	(void)snprintf(name, SET_NAME, "%sl6", service_rules[svc].name);
 	return name;
 }
 
@@ -493,6 +510,14 @@ static void if_dport(struct rule *r, uint16_t port)
 	compare(r, NFT_CMP_EQ, &be, sizeof(be));
 }
 
+/* @th,72,8 & 0xc0 OP state << 6 */
+static void if_state_bits(struct rule *r, enum nft_cmp_ops op, unsigned int state)
+{
+	load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 9, 1, NFT_REG_1);
+	mask_u8(r, 0xc0);
+	compare_u8(r, op, (uint8_t)(state << 6));
+}
+
 /* iif != "lo" */
 static void if_not_lo(struct rule *r, enum nft_meta_keys device)
 {
@@ -534,6 +559,18 @@ static uint32_t next_register(uint32_t reg)
 }
 
 /* ip saddr . ip daddr . meta l4proto . th dport */
+/* iif . ip6 saddr . ip6 daddr . meta l4proto . th dport */
+static void load_link_key(struct rule *r)
+{
+	load_meta(r, NFT_META_NFPROTO, NFT_REG_1);
+	compare_u8(r, NFT_CMP_EQ, NFPROTO_IPV6);
+	load_meta(r, NFT_META_IIF, NFT_REG_1);
+	load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 8, 16, NFT_REG32_01);
+	load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 24, 16, NFT_REG32_05);
+	load_meta(r, NFT_META_L4PROTO, NFT_REG32_09);
+	load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, NFT_REG32_10);
+}
+
 static void load_key(struct rule *r, enum family family)
 {
 	uint32_t reg = load_addresses(r, family, false);
@@ -561,7 +598,7 @@ static void rule_verdict(struct rule *r, int code, const char *chain)
 
 /* nft's own numbers of its data types (datatype.h) and byte orders (they are part of its ABI). */
 enum { TYPE_IPADDR = 7, TYPE_IP6ADDR = 8, TYPE_INET_PROTOCOL = 12, TYPE_INET_SERVICE = 13 };
-enum { TYPE_MARK = 19, TYPE_VERDICT_DATA = 0xffffff00 };
+enum { TYPE_MARK = 19, TYPE_IFINDEX = 20, TYPE_VERDICT_DATA = 0xffffff00 };
 enum { ORDER_MIXED = 0, ORDER_HOST = 1 };
 
 static uint32_t concatenated(uint32_t a, uint32_t b)
@@ -708,6 +745,31 @@ static void packet_set(struct batch *b, uint32_t id, const char *name, enum fami
 	nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, FLOWS_SIZE);
 	set_byte_order(b, s, ORDER_MIXED);
 	set_end(b, s, 0);
+}
+
+/*
+ * set bfdl6 { type iface_index . ipv6_addr . ipv6_addr . inet_proto . inet_service; flags timeout }
+ * and knockl6.
+ */
+static void link_set(struct batch *b, uint32_t id, const char *name, uint32_t timeout, bool limit)
+{
+	uint32_t type = concatenated(TYPE_IFINDEX, TYPE_IP6ADDR);
+	struct nftnl_set *s;
+
+	type = concatenated(type, TYPE_IP6ADDR);
+	type = concatenated(concatenated(type, TYPE_INET_PROTOCOL), TYPE_INET_SERVICE);
+	s = set_new(b, name, id, NFT_SET_TIMEOUT | (timeout ? NFT_SET_EVAL : 0), type,
+	    4 + key_len(FAMILY_IPV6));
+	if (!s)
+		return;
+	if (timeout) {
+		nftnl_set_set_u64(s, NFTNL_SET_TIMEOUT, timeout);
+		nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, FLOWS_SIZE);
+	}
+	set_byte_order(b, s, ORDER_MIXED);
+	if (limit)
+		set_limit(b, s);
+	set_end(b, s, limit ? FEATURE_ONE_SHOT : 0);
 }
 
 static uint32_t flow_type(enum family family)
@@ -894,6 +956,18 @@ static const char *admit_stem(const struct plan *p)
 	return p->setup.policy.admit == ADMIT_RELATED ? "first" : "admit";
 }
 
+/* watch_bfd_news, answer_bfd, answer_bfd_news; watch_bfd is wanted anyway. */
+static void show_chains(struct chains *c, const char *name)
+{
+	char stem[CHAIN_NAME / 2];
+
+	(void)snprintf(stem, sizeof(stem), "watch_%.8s", name);
+	chain_want(c, stem, "_news", NO_HOOK, 0);
+	(void)snprintf(stem, sizeof(stem), "answer_%.8s", name);
+	chain_want(c, stem, "", NO_HOOK, 0);
+	chain_want(c, stem, "_news", NO_HOOK, 0);
+}
+
 /* All chains of a plan, in the order in which they are to be listed. */
 static void chains_of(struct chains *c, const struct plan *p)
 {
@@ -927,7 +1001,7 @@ static void chains_of(struct chains *c, const struct plan *p)
 		if (queued(p, svc))
 			chain_want(c, "capture_", name, NO_HOOK, 0);
 		else if (captured(p, svc))
-			chain_want(c, "answer_", name, NO_HOOK, 0);
+			show_chains(c, name);
 		chain_want(c, "watch_", name, NO_HOOK, 0);
 	}
 	if (p->moved) {
@@ -1099,6 +1173,24 @@ static void pinhole_rule(struct batch *b, const struct plan *p, const char *chai
 	rule_verdict(&r, NFT_GOTO, "first_queue");
 }
 
+/* The same between link-local addresses, for a service that is never held. */
+static void link_rule(struct batch *b, const struct plan *p, const char *chain, enum ph_service svc)
+{
+	struct rule r = rule_begin(b, chain);
+	char name[SET_NAME];
+
+	load_link_key(&r);
+	lookup(&r, rules_link_name(svc, name), 0, false, false);
+	if (by_mark(p)) {
+		set_mark(&r, p->setup.mark_mask, pinhole_mark(p, svc));
+		rule_verdict(&r, NF_ACCEPT, NULL);
+		return;
+	}
+	once_in_a_while(&r, link_knock_name);
+	log_group(&r, (uint16_t)(p->setup.queue_base + PH_GROUP_FIRST), HEADERS_SNAPLEN);
+	rule_end(&r);
+}
+
 /* queue flags bypass to N */
 static void first_queue_rule(struct batch *b, const struct plan *p)
 {
@@ -1124,6 +1216,8 @@ static void pinhole_rules(
 				pinhole_rule(
 				    b, p, chain, svc, families[i], true, transport == USE_UDP);
 		}
+		if (service_rules[svc].copied)
+			link_rule(b, p, chain, svc);
 	}
 }
 
@@ -1407,41 +1501,55 @@ static void watch_service_rules(struct batch *b, const struct plan *p, enum ph_s
 }
 
 /*
+ *   FLOW != @says_up4 add @says_up4 { FLOW } log group N snaplen 128
+ *
+ * The state is the upper two bits of BFD's second byte (RFC 5880 section 4.1).
+ */
+static void says_rules(struct batch *b, const char *chain, unsigned int state, uint16_t group)
+{
+	EACH_FAMILY(f)
+	{
+		struct rule r = rule_begin(b, chain);
+
+		/* th sport without a transport is printed as udp sport only behind this. */
+		if_l4proto(&r, IPPROTO_UDP);
+		if (state != STATE_UP)
+			if_state_bits(&r, NFT_CMP_EQ, state);
+		load_flow(&r, f, false);
+		once_in_a_while(&r, says_name[state][f == FAMILY_IPV6]);
+		log_group(&r, group, HEADERS_SNAPLEN);
+		rule_end(&r);
+	}
+}
+
+/*
  * One-way flows, of which a few packets are copied:
  *
- *   @th,72,8 & 0xc0 != 0xc0 FLOW != @news4 add @news4 { FLOW } log group N snaplen 128
- *   FLOW != @shown4 add @shown4 { FLOW } log group N snaplen 128
+ *   ct status snat,dnat return
+ *   @th,72,8 & 0xc0 != 0xc0 goto watch_bfd_news
+ *   FLOW != @says_up4 ...
  *
- * The byte is BFD's second one, the state is its upper two bits, and 3 is Up (RFC 5880 section
- * 4.1). So a change of state is always shown at once, and of what does not change two packets a
- * second, at whatever rate they come.
+ * So what a flow has not said for half a second is shown at once, and of what it repeats two
+ * packets a second, at whatever rate they come.
  */
 static void show_rules(
     struct batch *b, const struct plan *p, enum ph_service svc, const char *stem, unsigned int dir)
 {
 	const uint16_t group = ph_capture(p->setup.queue_base, svc, dir);
-	char chain[CHAIN_NAME];
+	char chain[CHAIN_NAME], news[CHAIN_NAME];
 	struct rule r;
 
 	(void)snprintf(chain, sizeof(chain), "%s_%s", stem, service_rules[svc].name);
+	(void)snprintf(news, sizeof(news), "%s_%s_news", stem, service_rules[svc].name);
 	r = rule_begin(b, chain);
 	if_translated(&r);
 	rule_verdict(&r, NFT_RETURN, NULL);
-	for (unsigned int i = 0; i < 4; i++) {
-		bool news = i < 2;
-
-		r = rule_begin(b, chain);
-		if_l4proto(&r, IPPROTO_UDP);
-		if (news) {
-			load_payload(&r, NFT_PAYLOAD_TRANSPORT_HEADER, 9, 1, NFT_REG_1);
-			mask_u8(&r, 0xc0);
-			compare_u8(&r, NFT_CMP_NEQ, 0xc0);
-		}
-		load_flow(&r, families[i % 2], false);
-		once_in_a_while(&r, (news ? news_name : shown_name)[i % 2]);
-		log_group(&r, group, HEADERS_SNAPLEN);
-		rule_end(&r);
-	}
+	r = rule_begin(b, chain);
+	if_state_bits(&r, NFT_CMP_NEQ, STATE_UP);
+	rule_verdict(&r, NFT_GOTO, news);
+	says_rules(b, chain, STATE_UP, group);
+	for (unsigned int state = 0; state < STATE_UP; state++)
+		says_rules(b, news, state, group);
 }
 
 /*
@@ -1700,6 +1808,7 @@ static void write_sets(struct batch *b, const struct plan *from, struct plan *to
 	{
 		const struct service_rules *s = &service_rules[svc];
 		bool limit = to->features & FEATURE_ONE_SHOT && s->one_flow && !related;
+		char link[SET_NAME];
 
 		if (!to->setup.policy.service[svc].enabled || !s->flows || to->sets & 1u << svc)
 			continue;
@@ -1709,6 +1818,8 @@ static void write_sets(struct batch *b, const struct plan *from, struct plan *to
 				pinhole_set(b, (*id)++, svc, families[i], true, false);
 		}
 		to->sets |= 1u << svc;
+		if (rules_link_name(svc, link))
+			link_set(b, (*id)++, link, 0, limit);
 		if (limit)
 			to->limited |= 1u << svc;
 	}
@@ -1720,16 +1831,16 @@ static void write_sets(struct batch *b, const struct plan *from, struct plan *to
 	if (!to->shown && has_copied(to)) {
 		EACH_FAMILY(f)
 		{
-			packet_set(b, (*id)++, shown_name[f == FAMILY_IPV6], f, flow_type(f),
-			    SHOWN_TIMEOUT);
-			packet_set(b, (*id)++, news_name[f == FAMILY_IPV6], f, flow_type(f),
-			    SHOWN_TIMEOUT);
+			for (unsigned int state = 0; state < STATES; state++)
+				packet_set(b, (*id)++, says_name[state][f == FAMILY_IPV6], f,
+				    flow_type(f), SHOWN_TIMEOUT);
 		}
 		to->shown = true;
 	}
 	if (related && !to->knock && has_copied(to)) {
 		EACH_FAMILY(f)
 		packet_set(b, (*id)++, knock_name[f == FAMILY_IPV6], f, key_type(f), KNOCK_TIMEOUT);
+		link_set(b, (*id)++, link_knock_name, KNOCK_TIMEOUT, false);
 		to->knock = true;
 	}
 	if (to->features & FEATURE_RESET && !to->moved && has_mappings(to)) {

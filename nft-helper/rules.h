@@ -49,7 +49,7 @@ struct plan {
 	unsigned int limited;     /* of these: one-flow sets whose elements admit one packet */
 	bool seen;                /* there are seen4 and seen6 */
 	bool moved;               /* there are moved4 and moved6 */
-	bool shown;               /* there are shown4, news4, ... */
+	bool shown;               /* there are says_up4 and its like */
 	bool knock;               /* there are knock4 and knock6 */
 };
 
@@ -58,6 +58,9 @@ struct plan {
 
 /* ftp4, ftp6, ..., and with window ftpw4, ftpw6; into name[SET_NAME]. */
 const char *rules_set_name(enum ph_service svc, enum family family, bool window, char *name);
+
+/* bfdl6: between link-local addresses the interface is part of the key; NULL where none is. */
+const char *rules_link_name(enum ph_service svc, char *name);
 const char *rules_seen_name(enum family family);
 const char *rules_moved_name(enum family family);
 bool rules_has_windows(enum ph_service svc);

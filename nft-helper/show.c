@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <net/if.h>
 #include <time.h>
 #include "reason.h"
 
@@ -128,13 +129,17 @@ static void endpoint(const json_t *flow, const char *addr_key, const char *port_
 {
 	const char *addr = json_string_value(json_object_get(flow, addr_key));
 	const json_t *port = json_object_get(flow, port_key);
-	char number[CELL] = "*";
+	const json_t *iface = json_object_get(flow, "ifindex");
+	char number[CELL] = "*", zone[IF_NAMESIZE + 1] = "", name[IF_NAMESIZE];
 	bool v6 = addr && strchr(addr, ':');
+
+	if (iface && if_indextoname((unsigned int)json_integer_value(iface), name))
+		(void)snprintf(zone, sizeof(zone), "%%%s", name);
 
 	if (port && !json_is_null(port))
 		value_text(port, number);
-	(void)snprintf(
-	    text, CELL, "%s%.50s%s:%.12s", v6 ? "[" : "", addr ? addr : "-", v6 ? "]" : "", number);
+	(void)snprintf(text, CELL, "%s%.50s%s%s:%.12s", v6 ? "[" : "", addr ? addr : "-", zone,
+	    v6 ? "]" : "", number);
 	clean(text);
 }
 
@@ -377,7 +382,7 @@ static void fact_line(const char *key, const json_t *value)
 	} else {
 		(void)snprintf(text, sizeof(text), "%lld", (long long)json_integer_value(value));
 	}
-	(void)printf("%-20s %s\n", name, text);
+	(void)printf("%-22s %s\n", name, text);
 }
 
 /* What the session's protocol says of it, in its order. */

@@ -44,7 +44,7 @@ enum {
 	ELEMENT_MOVED, /* new, in moved4 or moved6 */
 };
 
-#define KEY_MAX     (16 + 16 + 4 + 4)
+#define KEY_MAX     (4 + 16 + 16 + 4 + 4)
 #define ELEMENT_MAX 224u
 
 /*
@@ -54,6 +54,7 @@ enum {
 struct element {
 	uint16_t len;                   /* 0: there is no such set */
 	uint16_t key, key_end, timeout; /* offsets; key_end is 0 outside windows */
+	bool link;                      /* the interface is part of the key */
 	uint8_t bytes[ELEMENT_MAX] __attribute__((aligned(NLMSG_ALIGNTO)));
 };
 
@@ -74,6 +75,7 @@ struct table {
 	uint32_t seq;
 	struct batch staged;
 	struct element element[PH_SVC_MAX][2][2]; /* service, IPv6, window */
+	struct element link_element[PH_SVC_MAX];  /* between link-local addresses */
 	struct element seen_element[2], moved_element[2];
 	struct moved *moved; /* uthash head, the oldest first */
 	uint8_t hash_key[HASH_KEY_LEN];
@@ -356,10 +358,12 @@ static uint16_t next_value(const struct nlmsghdr *nlh)
 	return (uint16_t)(nlh->nlmsg_len + sizeof(struct nlattr));
 }
 
-static void element_make(struct element *t, const char *set, enum family family, bool window)
+static void element_make(
+    struct element *t, const char *set, enum family family, bool window, bool link)
 {
 	static const uint8_t zero[KEY_MAX];
-	const size_t key_len = family == FAMILY_IPV4 ? 4 + 4 + 4 + 4 : KEY_MAX;
+	const size_t key_len =
+	    (family == FAMILY_IPV4 ? 4u + 4 + 4 + 4 : 16u + 16 + 4 + 4) + (link ? 4u : 0);
 	struct nlattr *list, *elem, *key;
 	struct nlmsghdr *nlh;
 	struct nfgenmsg *nfg;
@@ -388,6 +392,7 @@ static void element_make(struct element *t, const char *set, enum family family,
 	mnl_attr_nest_end(nlh, elem);
 	mnl_attr_nest_end(nlh, list);
 	t->len = (uint16_t)nlh->nlmsg_len;
+	t->link = link;
 }
 
 static void take_plan(struct table *t, const struct plan *p)
@@ -406,16 +411,18 @@ static void take_plan(struct table *t, const struct plan *p)
 			if (window && !rules_has_windows(svc))
 				continue;
 			element_make(&t->element[svc][i % 2][window],
-			    rules_set_name(svc, family, window, name), family, window);
+			    rules_set_name(svc, family, window, name), family, window, false);
 		}
+		if (p->sets & 1u << svc && rules_link_name(svc, name))
+			element_make(&t->link_element[svc], name, FAMILY_IPV6, false, true);
 	}
 	for (unsigned int i = 0; i < 2; i++) {
 		if (p->seen)
-			element_make(
-			    &t->seen_element[i], rules_seen_name(families[i]), families[i], false);
+			element_make(&t->seen_element[i], rules_seen_name(families[i]), families[i],
+			    false, false);
 		if (p->moved)
 			element_make(&t->moved_element[i], rules_moved_name(families[i]),
-			    families[i], false);
+			    families[i], false, false);
 	}
 }
 
@@ -545,6 +552,8 @@ static const struct element *element_of(const struct table *t, enum ph_service s
 
 	if (flow->src.family == FAMILY_NONE || flow->src.family != flow->dst.family)
 		return NULL;
+	if (flow->iface)
+		m = &t->link_element[svc];
 	if (!m->len || dport_hi < flow->dport || (!window && dport_hi != flow->dport))
 		return NULL;
 	/* An element of a limited set would admit one flow and no more. */
@@ -557,9 +566,13 @@ static struct nlmsghdr *message_write(void *at, const struct element *m, const s
     uint16_t dport_hi, uint64_t timeout_ms)
 {
 	const uint64_t be = htobe64(timeout_ms);
-	uint8_t *bytes = memcpy(at, m->bytes, m->len);
+	uint8_t *bytes = memcpy(at, m->bytes, m->len), *key = bytes + m->key;
 
-	key_write(bytes + m->key, flow, flow->dport);
+	if (m->link) {
+		memcpy(key, &flow->iface, sizeof(flow->iface));
+		key += sizeof(flow->iface);
+	}
+	key_write(key, flow, flow->dport);
 	if (m->key_end)
 		key_write(bytes + m->key_end, flow, dport_hi);
 	memcpy(bytes + m->timeout, &be, sizeof(be));

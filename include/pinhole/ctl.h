@@ -29,6 +29,10 @@
  * A session item:
  *   {"id","service","proto","src","sport","dst","dport","age","idle","resumed","encrypted",
  *    "opened":N,"refused":N,"pinholes":[id,...]}
+ * With bfd, a session item, and the "session" of a pinhole item beside "idle", also has what each
+ * side has last said: "local_state","local_discriminator","local_multiplier","local_tx_us",
+ * "local_rx_us","local_echo_us", and "local_detection_us", how long it may be silent; likewise
+ * "peer_...". Flows between link-local addresses have "ifindex".
  * A watch item has the form of `pinholectl replay --json`, without "frame".
  */
 #ifndef PINHOLE_CTL_H

@@ -948,13 +948,19 @@ static void on_packet(void *arg, uint16_t number, const uint8_t *l3, size_t len)
 	g->first_byte = g->packet.payload.left ? g->packet.payload.at[0] : 0;
 }
 
+static void on_copy(void *arg, uint16_t number, uint32_t iface, const uint8_t *l3, size_t len)
+{
+	(void)iface;
+	on_packet(arg, number, l3, len);
+}
+
 static struct got next_copy(struct nflog *log)
 {
 	struct got g = { .n = 0 };
 
 	ck_assert(ready(nflog_fd(log), POLLIN, PATIENCE_MS));
 	ck_assert_int_gt(nflog_receive(log), 0);
-	nflog_show(log, on_packet, &g);
+	nflog_show(log, on_copy, &g);
 	return g;
 }
 

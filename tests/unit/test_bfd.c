@@ -162,12 +162,12 @@ static void bring_up(uint32_t us)
 /* --- what comes of it ---------------------------------------------------------------------------
  */
 
-static const struct pinhole *find(bool looped, const struct addr *src, const struct addr *dst)
+static const struct pinhole *find(bool blind, const struct addr *src, const struct addr *dst)
 {
 	const struct pinhole *p;
 
 	for (p = engine_first_pinhole(w.engine); p; p = engine_next_pinhole(p))
-		if (p->lasting && p->looped == looped && addr_equal(&p->flow.src, src) &&
+		if (p->lasting && p->blind == blind && addr_equal(&p->flow.src, src) &&
 		    addr_equal(&p->flow.dst, dst))
 			return p;
 	return NULL;
@@ -1328,10 +1328,26 @@ static void both_up(uint32_t our_echo, uint32_t peer_echo)
 	(void)peer(theirs);
 }
 
-/* The pinhole for what comes back to this host. */
+static bool v4(void)
+{
+	return w.client.family == FAMILY_IPV4;
+}
+
+/*
+ * Over IPv4 echoes come back to this host. Over IPv6 they go to its peer, and only those of the
+ * other side need a pinhole.
+ */
+static const struct addr *echo_goes_to(const struct addr *host)
+{
+	if (v4())
+		return host;
+	return addr_equal(host, &w.server) ? &w.client : &w.server;
+}
+
+/* The pinhole for the echoes of this host. */
 static const struct pinhole *echo_of(const struct addr *host)
 {
-	const struct pinhole *p = find(true, host, host);
+	const struct pinhole *p = find(true, host, echo_goes_to(host));
 
 	if (p) {
 		ck_assert_uint_eq(p->flow.dport, 3785);
@@ -1342,7 +1358,11 @@ static const struct pinhole *echo_of(const struct addr *host)
 static bool echo_comes(const struct addr *host, uint16_t sport, uint8_t ttl)
 {
 	struct tuple t = {
-		.src = *host, .dst = *host, .sport = sport, .dport = 3785, .l4proto = L4_UDP
+		.src = *host,
+		.dst = *echo_goes_to(host),
+		.sport = sport,
+		.dport = 3785,
+		.l4proto = L4_UDP,
 	};
 
 	return comes(&t, ttl, "echo", 4);
@@ -1357,10 +1377,10 @@ START_TEST(echo_when_both_are_up)
 	for (int n = 0; n < 5; n++)
 		both_up(ours ? 50000 : 0, peers ? 50000 : 0);
 	/* Who is willing returns what the other one sends. */
-	ck_assert_int_eq(echo_of(&w.client) != NULL, peers);
+	ck_assert_int_eq(echo_of(&w.client) != NULL, peers && v4());
 	ck_assert_int_eq(echo_of(&w.server) != NULL, ours);
-	ck_assert_uint_eq(stats()->live_pinholes, 1u + ours + peers);
-	ck_assert_uint_eq(stats()->opened, 1u + ours + peers);
+	ck_assert_uint_eq(stats()->live_pinholes, 1u + ours + (peers && v4()));
+	ck_assert_uint_eq(stats()->opened, 1u + ours + (peers && v4()));
 	ck_assert_uint_eq(world_count(&w, OP_REFUSE), 0);
 }
 END_TEST
@@ -1380,8 +1400,9 @@ START_TEST(echo_not_before)
 			(void)peer(b);
 			(void)peer(b);
 			says(a);
-			ck_assert_uint_eq(
-			    stats()->live_pinholes, mine == BFD_UP && yours == BFD_UP ? 3 : 1);
+			/* One side is up a packet earlier than the other. */
+			ck_assert_uint_eq(stats()->live_pinholes,
+			    mine + yours >= BFD_INIT + BFD_UP ? (v4() ? 3 : 2) : 1);
 		}
 	}
 }
@@ -1396,11 +1417,13 @@ START_TEST(echo_closes_with_up)
 	bring_up(50000);
 	both_up(50000, 50000);
 	both_up(50000, 50000);
-	ck_assert_uint_eq(stats()->live_pinholes, 3);
-	(void)echo_comes(&w.client, 3785, 254);
+	ck_assert_uint_eq(stats()->live_pinholes, v4() ? 3 : 2);
 	(void)echo_comes(&w.server, 50001, 254);
-	ck_assert_int_eq(echo_of(&w.client)->state, PINHOLE_BOUND);
 	ck_assert_int_eq(echo_of(&w.server)->state, PINHOLE_BOUND);
+	if (v4()) {
+		(void)echo_comes(&w.client, 3785, 254);
+		ck_assert_int_eq(echo_of(&w.client)->state, PINHOLE_BOUND);
+	}
 	world_forget(&w);
 	b.echo = 50000;
 	switch (how) {
@@ -1460,7 +1483,7 @@ START_TEST(echo_closes_with_up)
 	for (unsigned int i = 0; i < w.n; i++)
 		if (w.ops[i].kind == OP_END)
 			ck_assert(w.ops[i].kill);
-	ck_assert_uint_ge(world_count(&w, OP_END), 2);
+	ck_assert_uint_ge(world_count(&w, OP_END), v4() ? 2 : 1);
 	for (const struct held *h = kernel.flows; h; h = h->hh.next)
 		ck_assert_uint_ne(h->flow.dport, 3785);
 }
@@ -1490,12 +1513,14 @@ START_TEST(echoes_come_back_with_less)
 	both_up(50000, 50000);
 	both_up(50000, 50000);
 	for (int ttl = 255; ttl >= 253; ttl--) {
-		(void)echo_comes(&w.client, 50000, (uint8_t)ttl);
-		ck_assert_int_eq(echo_of(&w.client)->state, PINHOLE_BOUND);
 		(void)echo_comes(&w.server, 50001, (uint8_t)ttl);
 		ck_assert_int_eq(echo_of(&w.server)->state, PINHOLE_BOUND);
+		if (!v4())
+			continue;
+		(void)echo_comes(&w.client, 50000, (uint8_t)ttl);
+		ck_assert_int_eq(echo_of(&w.client)->state, PINHOLE_BOUND);
+		ck_assert_uint_eq(echo_of(&w.client)->flow.sport, 50000);
 	}
-	ck_assert_uint_eq(echo_of(&w.client)->flow.sport, 50000);
 	ck_assert_uint_eq(echo_of(&w.server)->flow.sport, 50001);
 	ck_assert_uint_eq(world_count(&w, OP_REFUSE), 0);
 	/* Theirs is no BFD packet, whatever it looks like. */
@@ -1513,13 +1538,13 @@ START_TEST(echoes_pause)
 	both_up(50000, 50000);
 	both_up(50000, 50000);
 	for (uint16_t port = 50000; port < 50005; port++) {
-		(void)echo_comes(&w.client, port, 254);
-		ck_assert_int_eq(echo_of(&w.client)->state, PINHOLE_BOUND);
-		t = echo_of(&w.client)->flow;
+		(void)echo_comes(&w.server, port, 254);
+		ck_assert_int_eq(echo_of(&w.server)->state, PINHOLE_BOUND);
+		t = echo_of(&w.server)->flow;
 		world_ct(&w, EV_CT_DESTROY, &t, 0);
-		ck_assert_ptr_null(echo_of(&w.client));
+		ck_assert_ptr_null(echo_of(&w.server));
 		both_up(50000, 50000);
-		ck_assert_int_eq(echo_of(&w.client)->state, PINHOLE_OPEN);
+		ck_assert_int_eq(echo_of(&w.server)->state, PINHOLE_OPEN);
 	}
 }
 END_TEST
@@ -1666,7 +1691,7 @@ START_TEST(full_decisions_lose_nothing)
 		both_up(50000, 50000);
 		world_forget(&w);
 	}
-	ck_assert_uint_gt(stats()->live_pinholes, 600);
+	ck_assert_uint_ge(stats()->live_pinholes, v4() ? 601 : 600);
 	ck_assert_uint_eq(stats()->live_sessions, 300);
 	w.now += 60 * NSEC_PER_SEC;
 	world_wait(&w, 0);
@@ -1713,7 +1738,7 @@ START_TEST(limits_of_pinholes)
 	w.policy.max_pinholes_session = 3;
 	engine_set_policy(w.engine, &w.policy);
 	both_up(50000, 50000);
-	ck_assert_uint_eq(stats()->live_pinholes, 3);
+	ck_assert_uint_eq(stats()->live_pinholes, v4() ? 3 : 2);
 }
 END_TEST
 
@@ -1806,6 +1831,7 @@ START_TEST(resync)
 {
 	struct tuple ours, theirs;
 
+	/* Whatever conntrack shows, or keeps to itself: they speak for themselves. */
 	for (int shown = 0; shown < 4; shown++) {
 		begin(_i);
 		bring_up(50000);
@@ -1818,22 +1844,14 @@ START_TEST(resync)
 		if (shown & 2)
 			show_alive(&theirs, PH_MARK_F_PINHOLE | PH_SVC_BFD);
 		world_ct(&w, EV_RESYNCED, NULL, 0);
-		ck_assert_uint_eq(stats()->live_sessions, (unsigned int)shown & 1);
-		ck_assert_uint_eq(stats()->live_pinholes, shown == 3);
-		if (shown == 3)
-			ck_assert_uint_eq(w.n, 0);
-		if (shown == 1)
-			closed_with(OP_END, REASON_FLOW_ENDED, false);
-		if (shown == 2)
-			closed_with(OP_END, REASON_SESSION_ENDED, true);
+		ck_assert_uint_eq(stats()->live_sessions, 1);
+		ck_assert_uint_eq(bound(), PORT);
+		ck_assert_uint_eq(w.n, 0);
 		teardown();
 	}
 	begin(_i);
-	/* What only waits is in no conntrack. */
 	says(bfd_down(OURS));
-	ours = session()->tuple;
 	world_ct(&w, EV_RESYNC, NULL, 0);
-	show_alive(&ours, PH_MARK_F_CONTROL | PH_SVC_BFD);
 	world_ct(&w, EV_RESYNCED, NULL, 0);
 	ck_assert(is_open());
 }
@@ -1887,7 +1905,7 @@ START_TEST(restart)
 	show_alive(&theirs, PH_MARK_F_PINHOLE | PH_SVC_BFD);
 	show_alive(&ours, PH_MARK_F_CONTROL | PH_SVC_BFD);
 	world_ct(&w, EV_RESYNCED, NULL, 0);
-	ck_assert_ptr_nonnull(session());
+	ck_assert_ptr_null(session());
 	ck_assert_ptr_null(hole());
 	show(EV_PACKET, &theirs, 255, bytes, len); /* the kernel still lets it in */
 	ck_assert_ptr_null(hole());
@@ -1901,18 +1919,17 @@ START_TEST(restart)
 }
 END_TEST
 
-/* A session that only conntrack has told of, and that never speaks. */
+/* Conntrack knows neither the interface nor the peer's words: it begins no session. */
 START_TEST(proven_but_mute)
 {
 	struct tuple t;
 
 	begin(_i);
 	t = world_control(&w);
-	world_ct(&w, _i % 2 ? EV_CT_NEW : EV_CT_ALIVE, &t, PH_MARK_F_CONTROL | PH_SVC_BFD);
-	ck_assert_ptr_nonnull(session());
-	ck_assert_uint_eq(stats()->live_pinholes, 0);
-	world_wait(&w, 6 * NSEC_PER_SEC);
+	for (int n = 0; n < 2; n++)
+		world_ct(&w, n ? EV_CT_NEW : EV_CT_ALIVE, &t, PH_MARK_F_CONTROL | PH_SVC_BFD);
 	ck_assert_uint_eq(stats()->live_sessions, 0);
+	ck_assert_uint_eq(w.n, 0);
 }
 END_TEST
 
@@ -2014,12 +2031,8 @@ START_TEST(what_people_are_told)
 {
 	struct bfd_words b = bfd_down(OURS);
 	struct fact facts[FACTS_MAX];
-	struct tuple t;
 
 	begin(_i);
-	t = world_control(&w);
-	world_ct(&w, EV_CT_ALIVE, &t, PH_MARK_F_CONTROL | PH_SVC_BFD);
-	ck_assert_uint_eq(session()->tracker->facts(session()->state, facts), 0);
 	b.echo = 40000;
 	says(b);
 	ck_assert_uint_eq(session()->tracker->facts(session()->state, facts), 7);
@@ -2123,7 +2136,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, no_echo, 0, 2 * PLACES);
 	tcase_add_loop_test(t, echoes_come_back_with_less, 0, PLACES);
 	tcase_add_loop_test(t, echoes_pause, 0, PLACES);
-	tcase_add_loop_test(t, echoes_of_a_host_with_many_peers, 0, PLACES);
+	tcase_add_loop_test(t, echoes_of_a_host_with_many_peers, 0, 1); /* IPv4 */
 	suite_add_tcase(s, t);
 
 	t = tcase_create("limits");

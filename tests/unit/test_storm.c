@@ -82,7 +82,8 @@ static void was_allowed(const struct op *op)
 	if (op->service == PH_SVC_BFD) {
 		must(!op->many && !op->program && op->flow.l4proto == L4_UDP);
 		if (op->flow.dport == 3785)
-			must(p->echo && addr_equal(&op->flow.src, &op->flow.dst));
+			must(p->echo && addr_equal(&op->flow.src, &op->flow.dst) ==
+					    (op->flow.src.family == FAMILY_IPV4));
 		else
 			must(op->flow.dport == 3784 || op->flow.dport == 4784);
 		must(policy_peer_allowed(&w.policy, PH_SVC_BFD, &op->master.dst));

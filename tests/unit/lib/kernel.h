@@ -255,10 +255,10 @@ static inline void check_lasting(const struct world *w, const struct pinhole *p)
 	must(s->tracker->one_way);
 	DL_FOREACH (s->owner.pinholes, other)
 		must(other == p || !other->lasting || other->todo == TODO_CLOSE ||
-		     other->looped != p->looped || !addr_equal(&other->flow.dst, &p->flow.dst));
-	if (p->looped)
+		     other->blind != p->blind || !addr_equal(&other->flow.dst, &p->flow.dst));
+	if (p->blind && p->flow.src.family == FAMILY_IPV4)
 		must(addr_equal(&p->flow.src, &p->flow.dst));
-	if (p->state == PINHOLE_BOUND && !p->looped)
+	if (p->state == PINHOLE_BOUND && !p->blind)
 		must(p->expiry.at <= w->now + SILENCE_LONGEST);
 }
 
