@@ -249,7 +249,8 @@ static void on_first(struct engine *e, const struct event *ev, const struct pack
 	p = usable(e, &scoped.tuple);
 	if (p && p->lasting)
 		oneway_reply(e, &scoped);
-	else if (!pinhole_bound(&e->pinholes, &pkt->tuple)) /* else a retransmission */
+	else if (!pinhole_bound(&e->pinholes, &pkt->tuple) &&
+		 !pinhole_bound(&e->pinholes, &scoped.tuple)) /* else a retransmission */
 		admit(e, usable(e, &pkt->tuple), &pkt->tuple);
 }
 
