@@ -34,6 +34,7 @@
 #define FLOWS_SIZE      65535u /* of each set that packets fill */
 #define SHOWN_TIMEOUT   500u   /* ms; see SHOWN_LATE in kmod-free/oneway.c */
 #define KNOCK_TIMEOUT   400u   /* ms */
+#define ASKED_TIMEOUT   2000u  /* ms */
 #define HEADERS_SNAPLEN 128u   /* IPv6 with some extensions and TCP with all options */
 #define WEEK            (7ull * 24 * 60 * 60)
 
@@ -93,6 +94,10 @@ static const char *const says_name[STATES][2] = {
 };
 static const char *const knock_name[] = { "knock4", "knock6" };
 static const char link_knock_name[] = "knockl6";
+
+/* And those that a session has just begun to speak to: some answer faster than we can open. */
+static const char *const asked_name[] = { "asked4", "asked6" };
+static const char link_asked_name[] = "askedl6";
 
 const char *rules_set_name(enum ph_service svc, enum family family, bool window, char *name)
 {
@@ -558,22 +563,22 @@ static uint32_t next_register(uint32_t reg)
 	return reg == NFT_REG_3 ? NFT_REG32_09 : reg + 1;
 }
 
-/* ip saddr . ip daddr . meta l4proto . th dport */
-/* iif . ip6 saddr . ip6 daddr . meta l4proto . th dport */
-static void load_link_key(struct rule *r)
+/* iif . ip6 saddr . ip6 daddr . meta l4proto . th dport; asking: as the answer will have it */
+static void load_link_key(struct rule *r, bool asking)
 {
 	load_meta(r, NFT_META_NFPROTO, NFT_REG_1);
 	compare_u8(r, NFT_CMP_EQ, NFPROTO_IPV6);
-	load_meta(r, NFT_META_IIF, NFT_REG_1);
-	load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 8, 16, NFT_REG32_01);
-	load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 24, 16, NFT_REG32_05);
+	load_meta(r, asking ? NFT_META_OIF : NFT_META_IIF, NFT_REG_1);
+	load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, asking ? 24 : 8, 16, NFT_REG32_01);
+	load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, asking ? 8 : 24, 16, NFT_REG32_05);
 	load_meta(r, NFT_META_L4PROTO, NFT_REG32_09);
 	load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, NFT_REG32_10);
 }
 
-static void load_key(struct rule *r, enum family family)
+/* ip saddr . ip daddr . meta l4proto . th dport; asking: as the answer will have it */
+static void load_key(struct rule *r, enum family family, bool asking)
 {
-	uint32_t reg = load_addresses(r, family, false);
+	uint32_t reg = load_addresses(r, family, asking);
 
 	load_meta(r, NFT_META_L4PROTO, reg);
 	load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, next_register(reg));
@@ -1132,11 +1137,20 @@ static void hops_jump(struct batch *b, const char *chain)
 	rule_verdict(&r, NFT_JUMP, "hops");
 }
 
+static void knock_rule(struct rule *r, const struct plan *p, const char *set, enum family family)
+{
+	load_key(r, family, false);
+	lookup(r, set, 0, false, false);
+	once_in_a_while(r, knock_name[family == FAMILY_IPV6]);
+	log_group(r, (uint16_t)(p->setup.queue_base + PH_GROUP_FIRST), HEADERS_SNAPLEN);
+	rule_end(r);
+}
+
 /*
  * One rule for the pinholes of a service, in first_tcp, first_udp, admit_tcp or admit_udp:
  *
  *   first: KEY @ftp4 [FLOW != @seen4] goto first_queue
- *          KEY @bfd4 KEY != @knock4 add @knock4 { KEY } log group N
+ *          KEY @bfd4 KEY != @knock4 add @knock4 { KEY } log group N	(and @asked4)
  *   admit: KEY @ftp4 ct mark set ct mark & ~mask | pinhole,ftp accept
  *          KEY @sunrpc4 goto admit_sunrpc
  *
@@ -1148,14 +1162,14 @@ static void pinhole_rule(struct batch *b, const struct plan *p, const char *chai
 	struct rule r = rule_begin(b, chain);
 	char name[SET_NAME], own[CHAIN_NAME];
 
-	load_key(&r, family);
-	lookup(&r, rules_set_name(svc, family, window, name), 0, false, false);
 	if (!by_mark(p) && service_rules[svc].copied) {
-		once_in_a_while(&r, knock_name[family == FAMILY_IPV6]);
-		log_group(&r, (uint16_t)(p->setup.queue_base + PH_GROUP_FIRST), HEADERS_SNAPLEN);
-		rule_end(&r);
+		knock_rule(&r, p, rules_set_name(svc, family, window, name), family);
+		r = rule_begin(b, chain);
+		knock_rule(&r, p, asked_name[family == FAMILY_IPV6], family);
 		return;
 	}
+	load_key(&r, family, false);
+	lookup(&r, rules_set_name(svc, family, window, name), 0, false, false);
 	if (by_mark(p) && admits_control(p, svc)) {
 		(void)snprintf(own, sizeof(own), "admit_%s", service_rules[svc].name);
 		rule_verdict(&r, NFT_GOTO, own);
@@ -1174,21 +1188,54 @@ static void pinhole_rule(struct batch *b, const struct plan *p, const char *chai
 }
 
 /* The same between link-local addresses, for a service that is never held. */
-static void link_rule(struct batch *b, const struct plan *p, const char *chain, enum ph_service svc)
+static void link_rules(
+    struct batch *b, const struct plan *p, const char *chain, enum ph_service svc)
 {
-	struct rule r = rule_begin(b, chain);
 	char name[SET_NAME];
+	const char *const sets[] = { rules_link_name(svc, name), link_asked_name };
+	struct rule r;
 
-	load_link_key(&r);
-	lookup(&r, rules_link_name(svc, name), 0, false, false);
-	if (by_mark(p)) {
-		set_mark(&r, p->setup.mark_mask, pinhole_mark(p, svc));
-		rule_verdict(&r, NF_ACCEPT, NULL);
-		return;
+	for (unsigned int i = 0; i < (by_mark(p) ? 1 : 2); i++) {
+		r = rule_begin(b, chain);
+		load_link_key(&r, false);
+		lookup(&r, sets[i], 0, false, false);
+		if (by_mark(p)) {
+			set_mark(&r, p->setup.mark_mask, pinhole_mark(p, svc));
+			rule_verdict(&r, NF_ACCEPT, NULL);
+			continue;
+		}
+		once_in_a_while(&r, link_knock_name);
+		log_group(&r, (uint16_t)(p->setup.queue_base + PH_GROUP_FIRST), HEADERS_SNAPLEN);
+		rule_end(&r);
 	}
-	once_in_a_while(&r, link_knock_name);
-	log_group(&r, (uint16_t)(p->setup.queue_base + PH_GROUP_FIRST), HEADERS_SNAPLEN);
-	rule_end(&r);
+}
+
+/*
+ *   update @asked4 { ip daddr . ip saddr . meta l4proto . th dport }
+ *
+ * for the first packet of a session. Nothing is let in by this: a packet that hits it is shown, and
+ * the engine has been told of the session by then.
+ */
+static void asked_rules(struct batch *b, const char *chain)
+{
+	for (unsigned int i = 0; i < 3; i++) {
+		const bool v6 = i > 0, link = i == 2;
+		struct rule r = rule_begin(b, chain);
+		struct nftnl_expr *e;
+
+		if (link)
+			load_link_key(&r, true);
+		else
+			load_key(&r, v6 ? FAMILY_IPV6 : FAMILY_IPV4, true);
+		e = rule_expr(&r, "dynset");
+		if (e) {
+			nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
+			nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
+			nftnl_expr_set_str(
+			    e, NFTNL_EXPR_DYNSET_SET_NAME, link ? link_asked_name : asked_name[v6]);
+		}
+		rule_end(&r);
+	}
 }
 
 /* queue flags bypass to N */
@@ -1217,7 +1264,7 @@ static void pinhole_rules(
 				    b, p, chain, svc, families[i], true, transport == USE_UDP);
 		}
 		if (service_rules[svc].copied)
-			link_rule(b, p, chain, svc);
+			link_rules(b, p, chain, svc);
 	}
 }
 
@@ -1427,6 +1474,8 @@ static void begin_rules(struct batch *b, const struct plan *p, enum ph_service s
 	if (!captured(p, svc))
 		log_group(&r, ph_capture(p->setup.queue_base, svc, 0), HEADERS_SNAPLEN);
 	rule_end(&r);
+	if (p->knock && service_rules[svc].copied)
+		asked_rules(b, chain);
 }
 
 /*
@@ -1650,7 +1699,7 @@ static void moved_rules(struct batch *b, const struct plan *p)
 	rule_verdict(&r, NFT_RETURN, NULL);
 	for (unsigned int i = 0; i < 2; i++) {
 		r = rule_begin(b, "moved");
-		load_key(&r, families[i]);
+		load_key(&r, families[i], false);
 		lookup(&r, rules_moved_name(families[i]), 0, false, false);
 		if (p->setup.policy.admit == ADMIT_MARK)
 			set_mark(&r, p->setup.mark_mask, pinhole_mark(p, PH_SVC_SUNRPC));
@@ -1841,6 +1890,9 @@ static void write_sets(struct batch *b, const struct plan *from, struct plan *to
 		EACH_FAMILY(f)
 		packet_set(b, (*id)++, knock_name[f == FAMILY_IPV6], f, key_type(f), KNOCK_TIMEOUT);
 		link_set(b, (*id)++, link_knock_name, KNOCK_TIMEOUT, false);
+		EACH_FAMILY(f)
+		packet_set(b, (*id)++, asked_name[f == FAMILY_IPV6], f, key_type(f), ASKED_TIMEOUT);
+		link_set(b, (*id)++, link_asked_name, ASKED_TIMEOUT, false);
 		to->knock = true;
 	}
 	if (to->features & FEATURE_RESET && !to->moved && has_mappings(to)) {
