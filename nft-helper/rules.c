@@ -41,6 +41,9 @@
 /* Just before the filters, so that one that drops does not come first. */
 #define BEFORE_FILTER (-1)
 
+/* Behind conntrack, and behind admit_prerouting. */
+#define BEHIND_MARKS (-149) /* mangle + 1 */
+
 enum { USE_TCP = 1, USE_UDP = 2 };
 
 /*
@@ -984,8 +987,8 @@ static void chains_of(struct chains *c, const struct plan *p)
 	memset(c, 0, sizeof(*c));
 	if (has_hops(p)) {
 		chain_want(c, "hops", "", NO_HOOK, 0);
-		if (!related)
-			chain_want(c, "hops_prerouting", "", NF_INET_PRE_ROUTING, -300 /* raw */);
+		chain_want(c, "too_far", "", NO_HOOK, 0);
+		chain_want(c, "too_far_prerouting", "", NF_INET_PRE_ROUTING, BEHIND_MARKS);
 	}
 	chain_want(c, stem, related ? "_queue" : "_new", NO_HOOK, 0);
 	if (uses(p, USE_TCP))
@@ -1088,16 +1091,11 @@ static void once_in_a_while(struct rule *r, const char *set)
 	nftnl_expr_set_str(e, NFTNL_EXPR_DYNSET_SET_NAME, set);
 }
 
-/*
- *   meta nfproto ipv4 th dport 3784 ip ttl < 255 notrack accept
- *
- * A packet that has come through more routers than it may is none of a flow: it is `untracked` to
- * the firewall, neither related nor marked, whatever conntrack knows of its addresses and ports.
- */
-static void hops_rule(struct batch *b, uint16_t port, uint8_t min, enum family family)
+static void hops_rule(
+    struct batch *b, const char *chain, uint16_t port, uint8_t min, enum family family, int code)
 {
 	bool v4 = family == FAMILY_IPV4;
-	struct rule r = rule_begin(b, "hops");
+	struct rule r = rule_begin(b, chain);
 
 	load_meta(&r, NFT_META_NFPROTO, NFT_REG_1);
 	compare_u8(&r, NFT_CMP_EQ, v4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
@@ -1105,11 +1103,15 @@ static void hops_rule(struct batch *b, uint16_t port, uint8_t min, enum family f
 	if_dport(&r, port);
 	load_payload(&r, NFT_PAYLOAD_NETWORK_HEADER, v4 ? 8 : 7, 1, NFT_REG_1);
 	compare_u8(&r, NFT_CMP_LT, min);
-	(void)rule_expr(&r, "notrack");
-	rule_verdict(&r, NF_ACCEPT, NULL);
+	rule_verdict(&r, code, NULL);
 }
 
-static void hops_rules(struct batch *b, const struct plan *p)
+/*
+ *   udp dport 3784 ip ttl < 255 VERDICT
+ *
+ * for each control port whose packets may come through so many routers only.
+ */
+static void hops_rules(struct batch *b, const struct plan *p, const char *chain, int code)
 {
 	const struct policy *policy = &p->setup.policy;
 
@@ -1123,12 +1125,34 @@ static void hops_rules(struct batch *b, const struct plan *p)
 			if (!min || !port_counts(policy, svc, i))
 				continue;
 			EACH_FAMILY(f)
-			hops_rule(b, s->ports[i], min, f);
+			hops_rule(b, chain, s->ports[i], min, f, code);
 		}
 	}
 }
 
-/* meta l4proto udp jump hops */
+/*
+ *   ct mark & mask == pinhole,bfd goto too_far
+ *
+ * Flows that a pinhole has let in, and nobody else's: what comes of them from too far is dropped,
+ * since no filter could tell it from the rest. (Before conntrack, such a packet passes the pinholes
+ * by: chain hops.)
+ */
+static void too_far_hook_rule(struct batch *b, const struct plan *p)
+{
+	EACH_SERVICE(svc)
+	{
+		struct rule r;
+
+		if (!watched(p, svc) || !p->setup.policy.service[svc].min_ttl)
+			continue;
+		r = rule_begin(b, "too_far_prerouting");
+		if_l4proto(&r, IPPROTO_UDP);
+		if_mark(&r, p->setup.mark_mask, NFT_CMP_EQ, pinhole_mark(p, svc));
+		rule_verdict(&r, NFT_GOTO, "too_far");
+	}
+}
+
+/* meta l4proto udp jump hops, before any pinhole is looked for */
 static void hops_jump(struct batch *b, const char *chain)
 {
 	struct rule r = rule_begin(b, chain);
@@ -1933,8 +1957,10 @@ void rules_write(struct batch *b, const struct plan *from, struct plan *to)
 	pinhole_rules(b, to, "_tcp", USE_TCP);
 	pinhole_rules(b, to, "_udp", USE_UDP);
 	if (has_hops(to)) {
-		hops_rules(b, to);
-		hops_jump(b, related ? "first_prerouting" : "hops_prerouting");
+		hops_rules(b, to, "hops", NF_ACCEPT);
+		hops_rules(b, to, "too_far", NF_DROP);
+		hops_jump(b, related ? "first_prerouting" : "admit_prerouting");
+		too_far_hook_rule(b, to);
 	}
 	if (related) {
 		first_queue_rule(b, to);
