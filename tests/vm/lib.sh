@@ -197,6 +197,7 @@ begin() {
 	shift
 	for h in "$@"; do
 		configure $h "$text"
+		on $h rm -f /run/pinholed/state.json # nothing of an earlier part
 		t "pinholed starts on the $h" start $h
 		t "its queue on the $h is nft's own" queue_native $h
 	done

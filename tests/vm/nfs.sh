@@ -28,13 +28,15 @@ server_boots() {
 }
 # In good order: locks are given up, and nobody is left to be told.
 server_goes_down() {
+	# this kernel goes on, with the locks that nobody has given up
+	on server sh -c 'echo /srv/nfs >/proc/fs/nfsd/unlock_filesystem'
 	on server rpc.nfsd 0
 	ended server rpc.mountd && ended server rpc.statd && ended server rpcbind
 }
-# As if the power had gone: statd's list of those who had locks stays as it is. That the kernel forgets the
-# locks themselves is for us to see to, since it goes on.
+# As if the power had gone: statd's list of those who had locks is on the disk as it was.
 server_crashes() {
-	ended server rpc.statd && on server sh -c 'echo /srv/nfs >/proc/fs/nfsd/unlock_filesystem' && server_goes_down
+	on server cp -a /var/lib/nfs/sm /run/ && server_goes_down && on server cp -aT /run/sm /var/lib/nfs/sm &&
+		on server rm -r /run/sm
 }
 # Locks are asked again of a server that knows nobody: no connection or port of an earlier part.
 server_reboots() { server_goes_down && server_boots; }
@@ -92,7 +94,7 @@ read_write() {
 # asks NAME HOST FILE: asks for a POSIX lock there, in the background, and holds it until `release NAME`
 asks() {
 	rm -f /tmp/$1.release
-	on "$2" timeout -k 5 100 python3 "$HERE/lock.py" "$3" /tmp/$1.release >/tmp/$1.lock 2>&1 &
+	on "$2" timeout -k 5 200 python3 "$HERE/lock.py" "$3" /tmp/$1.release >/tmp/$1.lock 2>&1 &
 	LOCK[$1]=$!
 }
 has() { grep -q '^locked' /tmp/$1.lock; }
@@ -129,3 +131,29 @@ lock_reaches_server() {
 	fi
 	release a && until_true 10 no server_locked
 }
+
+# blocked_lock FROM FILE TO: FROM has the lock (on FILE, as it is called there), TO waits for it on its
+# mount, and FROM gives it up. How long TO then waits goes to /tmp/late.
+blocked_lock() {
+	rm -f /tmp/late
+	takes a "$1" "$2" || return
+	asks b "$3" $MNT/file
+	until_true 30 server_waits || {
+		echo "the server does not know that the $3 waits: $(cat /proc/locks)"
+		return 1
+	}
+	if has b; then
+		echo 'two locks at once'
+		return 1
+	fi
+	release a && until_true 60 has b && release b || return
+	awk -v a="$(clock a released)" -v b="$(clock b locked)" 'BEGIN {printf "%.1f\n", b - a}' >/tmp/late
+	echo "granted after $(cat /tmp/late) s"
+}
+# granted_within SECONDS FROM FILE TO
+granted_within() {
+	local wanted=$1
+	shift
+	blocked_lock "$@" && awk -v w="$wanted" '{exit !($1 < w)}' /tmp/late
+}
+granted_after() { ! granted_within "$@" && [ -s /tmp/late ]; }

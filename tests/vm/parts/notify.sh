@@ -4,7 +4,7 @@
 # Who held locks with a server that reboots is told so by the server's sm-notify (SM_NOTIFY: to statd, at a
 # port that the client's rpcbind knows), and asks for them again while the server's grace lasts. A client
 # that reboots tells the server, which then frees its locks.
-echo 25 >$GRACE
+echo 15 >$GRACE
 
 server_reboots_under_lock() {
 	server_crashes || return
