@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """getport.py: questions to rpcbind by hand (RFC 1833, version 2 over UDP).
 
-  time SERVER COUNT FILE   COUNT questions for mountd on one flow; the round trips in µs are added to FILE
+  time SERVER COUNT FILE   COUNT questions for mountd on one flow; a line of round trips in µs is added to FILE
   each SERVER COUNT FILE   the same, each from another address of this host
   two SERVER               two questions before the first answer; both ports must let us connect
-  report FILE...           median and 99th percentile of each file
+  report NONE FILE          what FILE says, and how it compares with NONE, turn by turn
 """
 
 import socket
@@ -51,12 +51,16 @@ def once(sock, xid):
 
 def measure(server, count, path, sources):
     sock = opened(server)
-    with open(path, "a") as out:
+    took = []
+    try:
         for i in range(count):
             if sources:
                 sock.close()
                 sock = opened(server, next(sources))
-            print(f"{once(sock, 0x1000 + i):.1f}", file=out)
+            took.append(f"{once(sock, 0x1000 + i):.1f}")
+    finally:
+        with open(path, "a") as out:
+            print(*took, file=out)
 
 
 def two(server):
@@ -69,16 +73,21 @@ def two(server):
         socket.create_connection((server, number), 3).close()
 
 
-def report(paths):
-    for path in paths:
-        with open(path) as lines:
-            values = [float(line) for line in lines]
-        print(f"{len(values)} {statistics.median(values):.0f} {statistics.quantiles(values, n=100)[98]:.0f}")
+def turns(path):
+    with open(path) as lines:
+        return [[float(word) for word in line.split()] for line in lines]
+
+
+def report(none, path):
+    values = sorted(value for turn in turns(path) for value in turn)
+    ratios = [statistics.median(b) / statistics.median(a) for a, b in zip(turns(none), turns(path)) if a and b]
+    p50, p99 = statistics.median(values), statistics.quantiles(values, n=100)[98]
+    print(f"{p50:.0f} / {p99:.0f} ({len(values)}; {statistics.median(ratios):.1f})")
 
 
 def main(what, *words):
     if what == "report":
-        report(words)
+        report(*words)
     elif what == "two":
         two(*words)
     else:

@@ -6,12 +6,14 @@
 # nothing: on the server, which alone is strict. What pinholed does here are tests. What conntrackd does is
 # reported as it is, and so are times, since a machine that is emulated has none worth testing.
 LANES='none conntrackd pinholed'
+TURNS=6
 declare -A WORKS TIME
 
 printf '%s\n' 'General {' 'HashSize 1024' 'HashLimit 4096' 'LogFile /tmp/conntrackd.log' \
 	'LockFile /run/lock/conntrack.lock' 'UNIX {' 'Path /run/conntrackd.ctl' '}' '}' 'Helper {' >/tmp/conntrackd.conf
 queue=1
 for kind in 'inet udp' 'inet tcp' 'inet6 udp' 'inet6 tcp'; do
+	on server nfct helper add rpc $kind || say "no helper $kind"
 	printf '%s\n' "Type rpc $kind {" "QueueNum $((queue++))" 'QueueLen 10240' \
 		'Policy rpc {' 'ExpectMax 16' 'ExpectTimeout 300' '}' '}' >>/tmp/conntrackd.conf
 done
@@ -28,10 +30,7 @@ up_pinholed() {
 down_pinholed() { stop server; }
 pid_pinholed() { echo "${DAEMON[server]}"; }
 up_conntrackd() {
-	local kind
-	for kind in 'inet udp' 'inet tcp' 'inet6 udp' 'inet6 tcp'; do
-		on server nfct helper add rpc $kind || return
-	done
+	on server rm -f /run/lock/conntrack.lock /run/conntrackd.ctl # what a killed one leaves
 	: >/tmp/conntrackd.log
 	nsenter -t "${PID[server]}" -m -n -u -- conntrackd -C /tmp/conntrackd.conf >/dev/null 2>&1 &
 	PEER=$!
@@ -53,19 +52,17 @@ up_conntrackd() {
 	END
 }
 down_conntrackd() {
-	local kind
 	on server nft delete table inet peer
 	on server conntrack -F 2>/dev/null
 	[ -z "$PEER" ] || { kill "$PEER" && wait "$PEER"; }
 	PEER=
-	for kind in 'inet udp' 'inet tcp' 'inet6 udp' 'inet6 tcp'; do on server nfct helper delete rpc $kind; done
 }
 pid_conntrackd() { echo "$PEER"; }
 
 # --- what works ----------------------------------------------------------------------------------
 mounts() {
 	local rc=0
-	do_mount "$1" 10 "${2-}" && read_write || rc=$?
+	do_mount "$1" 8 "${2-}" && read_write || rc=$?
 	on client mountpoint -q $MNT && do_umount
 	return $rc
 }
@@ -75,11 +72,11 @@ mount_udp6() { mounts nfsvers=3,nolock,proto=tcp6,mountproto=udp6 "[$SERVER6]"; 
 mount_tcp6() { mounts nfsvers=3,nolock,proto=tcp6,mountproto=tcp6 "[$SERVER6]"; }
 locks() {
 	local rc=0
-	do_mount nfsvers=3,mountproto=udp 10 && lock_reaches_server || rc=$?
+	do_mount nfsvers=3,mountproto=udp 8 && lock_reaches_server || rc=$?
 	on client mountpoint -q $MNT && do_umount
 	return $rc
 }
-ask() { on client timeout 8 "$@"; }
+ask() { on client timeout -s KILL 5 "$@"; }
 showmount4() { ask showmount -e $SERVER; }
 showmount6() { ask showmount -e $SERVER6; }
 rpcinfo_p() { ask rpcinfo -p $SERVER; }
@@ -88,22 +85,20 @@ rpcinfo_tcp() { ask rpcinfo -T tcp $SERVER mountd 3; }
 rpcinfo_tcp6() { ask rpcinfo -T tcp6 $SERVER6 mountd 3; }
 in_flight() { ask python3 "$HERE/getport.py" two $SERVER; }
 connects() { ask python3 -c 'import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)' $SERVER "$1"; }
-moved() {
-	mounts nfsvers=3,nolock,mountproto=tcp || return
-	OLD=$(port 100005 3 tcp)
-	mountd_restarts && mounts nfsvers=3,nolock,mountproto=tcp
-}
+moved() { mounts nfsvers=3,nolock,mountproto=tcp && mountd_restarts && mounts nfsvers=3,nolock,mountproto=tcp; }
 # Somebody else sits at the port that mountd has left.
 old_closed() {
-	local rc
+	local rc old
+	old=$(port 100005 3 tcp)
+	mounts nfsvers=3,nolock,mountproto=tcp && mountd_restarts || return 2
 	on server python3 -c 'import socket, sys, time
 s = socket.create_server(("", int(sys.argv[1])))
 print("listens", flush=True)
-time.sleep(60)' "$OLD" >/tmp/old 2>&1 &
+time.sleep(60)' "$old" >/tmp/old 2>&1 &
 	local squatter=$!
-	until_true 10 grep -q listens /tmp/old && until_true 5 no connects "$OLD"
+	until_true 10 grep -q listens /tmp/old && until_true 5 no connects "$old"
 	rc=$?
-	kill $squatter
+	kill $squatter $(pgrep -f "^python3 -c import socket, sys, time")
 	return $rc
 }
 killed() {
@@ -133,14 +128,14 @@ CASES=(
 	'killed:helper killed: port 111 still answers'
 )
 
+# Each case finds helper, firewall and connections as they are at first.
 for lane in $LANES; do
 	part "$lane on the server, which alone is strict"
 	server_reboots
-	walls related server
-	OLD=0 PEER=
-	up_$lane >/tmp/out 2>&1 || { say "$lane does not start:"; diag </tmp/out; }
 	for entry in "${CASES[@]}"; do
 		case=${entry%%:*}
+		walls related server
+		up_$lane >/tmp/out 2>&1 || { say "$lane does not start:" && diag </tmp/out; }
 		if [ $lane = pinholed ]; then
 			t "pinholed: ${entry#*:}" $case
 		else
@@ -151,9 +146,8 @@ for lane in $LANES; do
 		2) WORKS[$lane $case]=- ;;
 		*) WORKS[$lane $case]=no ;;
 		esac
-		[ $lane != conntrackd ] || [ ${WORKS[$lane $case]} = yes ] || { say "$lane, $case:" && tail -n 2 /tmp/out | diag; }
+		down_$lane >/tmp/out 2>&1
 	done
-	down_$lane >/tmp/out 2>&1
 done
 
 # --- how long an answer takes --------------------------------------------------------------------
@@ -164,19 +158,19 @@ on router ip route add 10.1.0.0/16 via $CLIENT
 questions() {
 	local out=/tmp/rtt.$lane
 	on client python3 "$HERE/getport.py" time $SERVER 100 /dev/null &&
-		on client python3 "$HERE/getport.py" time $SERVER 400 $out.same &&
-		on client python3 "$HERE/getport.py" each $SERVER 400 $out.each
+		on client python3 "$HERE/getport.py" time $SERVER 200 $out.same &&
+		on client python3 "$HERE/getport.py" each $SERVER 200 $out.each
 }
-part 'GETPORT over UDP, three turns of 400 questions each'
-for _ in 1 2 3; do
+part "GETPORT over UDP, $TURNS turns of 200 questions each"
+for _ in $(seq $TURNS); do
 	for lane in $LANES; do
 		walls related server
-		up_$lane >/tmp/out 2>&1
+		up_$lane >/tmp/out 2>&1 || { say "$lane does not start:" && diag </tmp/out; }
 		if [ $lane = pinholed ]; then
 			t 'pinholed: all questions are answered' questions
-			t 'and the port is open to each client' test "$(ctl server list | grep -c ' open  *mountd .* 10\.1\.')" = 400
+			t 'and the port is open to each client' is "$(ctl server list | grep -c ' open  *mountd .* 10\.1\.')" 200
 		else
-			questions >>/tmp/out 2>&1 || diag </tmp/out
+			questions >/tmp/out 2>&1 || { say "$lane: $(tail -n 1 /tmp/out)"; }
 		fi
 		down_$lane >/tmp/out 2>&1
 	done
@@ -191,8 +185,8 @@ for entry in "${CASES[@]}"; do
 done
 for way in same each; do
 	for lane in $LANES; do
-		TIME[$lane]=$(python3 "$HERE/getport.py" report /tmp/rtt.$lane.$way | awk '{print $2 ", " $3 " (" $1 ")"}')
+		TIME[$lane]=$(python3 "$HERE/getport.py" report /tmp/rtt.none.$way /tmp/rtt.$lane.$way)
 	done
-	say "$(printf '| GETPORT, %s, p50, p99 µs (count) | %s | %s | %s |' $way "${TIME[none]}" "${TIME[conntrackd]}" "${TIME[pinholed]}")"
+	say "| GETPORT, $way, p50 / p99 µs (count; times as long as without) | ${TIME[none]} | ${TIME[conntrackd]} | ${TIME[pinholed]} |"
 done
-say 'The machine is emulated: only the ratios of these times mean something.'
+say 'The machine is emulated: only how many times as long means something. That is the median of the turns.'
