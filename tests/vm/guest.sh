@@ -23,7 +23,8 @@ for h in client other; do
 done
 say "kernel $(uname -r); mountd at $(port 100005 3 tcp), nlockmgr at $(port 100021 4 tcp)"
 
-for name in $(cat which); do
+read -ra parts <which
+for name in "${parts[@]}"; do
 	# shellcheck source=/dev/null
 	. "./parts/$name.sh"
 done

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# shellcheck disable=SC2086 # names and numbers of our own
+# shellcheck disable=SC2034,SC2086 # names and numbers of our own
 #
 # What every part needs: TAP, hosts and the network between them, firewalls, pinholed. Nothing of NFS.
 #
@@ -128,7 +128,7 @@ network() {
 		for h in client other server; do printf '%s %s\n' ${ADDRESS[$h]} $h ${ADDRESS6[$h]} $h; done
 	} >/etc/hosts
 	: >/etc/resolv.conf
-	CLIENT=${ADDRESS[client]} OTHER=${ADDRESS[other]} SERVER=${ADDRESS[server]}
+	CLIENT=${ADDRESS[client]} SERVER=${ADDRESS[server]}
 	CLIENT6=${ADDRESS6[client]} SERVER6=${ADDRESS6[server]}
 }
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
-# shellcheck disable=SC2086 # names and numbers of our own
+# shellcheck disable=SC2034,SC2086 # names and numbers of our own
 #
 # The kernel's own NFS server and clients on the hosts of lib.sh: mounts, files, locks, and what a part
 # asks about them.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
+# shellcheck disable=SC2086,SC2154 # names and numbers of our own
 #
 # Over IPv6 mount.nfs asks rpcbind version 4, then 3, and the kernel's lock manager likewise.
 part 'IPv6; pinholed on the client and on the server, both strict, related'

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
+# shellcheck disable=SC2086,SC2154 # names and numbers of our own
 #
 # A lock that has to wait is granted by a call from the server to the client (NLM_GRANTED), which asks the
 # client's rpcbind first. The kernel's client would ask again by itself, but only every 30 seconds

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
+# shellcheck disable=SC2086,SC2154 # names and numbers of our own
 part 'admit = mark; pinholed on the client and on the server, both strict'
 server_reboots
 walls mark client server

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
+# shellcheck disable=SC2086,SC2154 # names and numbers of our own
 part 'mounts; pinholed on the client and on the server, both strict, related'
 walls related client server
 
@@ -47,8 +48,8 @@ idle() {
 	local h
 	on client ss -K -t dst "$SERVER" >/dev/null
 	for h in client server; do
-		on $h conntrack -D -p udp
-		on $h conntrack -D -p tcp --state TIME_WAIT
+		on $h conntrack -D -p udp >/dev/null
+		on $h conntrack -D -p tcp --state TIME_WAIT >/dev/null
 	done
 	for h in client server; do
 		until_true 30 asleep $h || {
@@ -58,8 +59,9 @@ idle() {
 	done
 }
 for h in client server; do
-	configure $h 'service sunrpc { linger = 2; mapping-ttl = 60 }'
+	configure $h $'service sunrpc {\n\tlinger = 2\n\tmapping-ttl = 60\n}'
 	kill -HUP "${DAEMON[$h]}"
+	t "a shorter linger on the $h" until_true 10 grep -q 'new configuration in force' /tmp/$h.log
 done
 t 'the connection goes idle and the pinholes to sleep' idle
 t 'the client comes back: read and write' read_write

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
+# shellcheck disable=SC2086,SC2154 # names and numbers of our own
 #
 # Who held locks with a server that reboots is told so by the server's sm-notify (SM_NOTIFY: to statd, at a
 # port that the client's rpcbind knows), and asks for them again while the server's grace lasts. A client

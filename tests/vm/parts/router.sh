@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
+# shellcheck disable=SC2086,SC2154 # names and numbers of our own
 for admit in related mark; do
 	part "pinholed on a router between them, strict, $admit"
 	server_reboots

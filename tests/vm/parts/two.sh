@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
+# shellcheck disable=SC2086,SC2154 # names and numbers of our own
 part 'two clients want one lock; pinholed on both and on the server, all strict, related'
 server_reboots
 walls related client other server
