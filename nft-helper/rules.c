@@ -1103,11 +1103,13 @@ static void hops_rule(
 	if_dport(&r, port);
 	load_payload(&r, NFT_PAYLOAD_NETWORK_HEADER, v4 ? 8 : 7, 1, NFT_REG_1);
 	compare_u8(&r, NFT_CMP_LT, min);
+	if (code == NF_DROP) /* nobody else will tell of it */
+		(void)rule_expr(&r, "counter");
 	rule_verdict(&r, code, NULL);
 }
 
 /*
- *   udp dport 3784 ip ttl < 255 VERDICT
+ *   udp dport 3784 ip ttl < 255 [counter] VERDICT
  *
  * for each control port whose packets may come through so many routers only.
  */

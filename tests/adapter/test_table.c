@@ -218,7 +218,7 @@ START_TEST(nft_prints_bfd_well)
 	};
 	static const char *const related[] = {
 		HOPS("hops", "accept") "\t}\n",
-		HOPS("too_far", "drop") "\t}\n",
+		HOPS("too_far", "counter packets 0 bytes 0 drop") "\t}\n",
 		"\tchain too_far_prerouting {\n"
 		"\t\ttype filter hook prerouting priority mangle + 1; policy accept;\n"
 		"\t\tmeta l4proto udp ct mark & 0x3f000000 == 0x23000000 goto too_far\n",
@@ -254,7 +254,7 @@ START_TEST(nft_prints_bfd_well)
 	};
 	static const char *const mark[] = {
 		HOPS("hops", "accept") FAR_HOPS("accept") "\t}\n",
-		HOPS("too_far", "drop") FAR_HOPS("drop") "\t}\n",
+		HOPS("too_far", "counter packets 0 bytes 0 drop") FAR_HOPS("counter packets 0 bytes 0 drop") "\t}\n",
 		"\tset bfd6 {\n"
 		"\t\ttype ipv6_addr . ipv6_addr . inet_proto . inet_service\n"
 		"\t\tflags timeout\n"
@@ -299,7 +299,7 @@ START_TEST(bfd_comes_and_goes)
 	ck_assert(shows(LIST, "chain answer_bfd"));
 	s.policy.service[PH_SVC_BFD].far_min_ttl = 250;
 	ck_assert_int_eq(table_reconfigure(t, &s), 0);
-	ck_assert(shows(LIST, "udp dport 4784 ip6 hoplimit < 250 drop"));
+	ck_assert(shows(LIST, "udp dport 4784 ip6 hoplimit < 250 counter packets 0 bytes 0 drop"));
 	s.policy.admit = ADMIT_MARK;
 	ck_assert_int_eq(table_reconfigure(t, &s), 0);
 	ck_assert(shows(LIST, "too_far_prerouting"));
