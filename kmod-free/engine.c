@@ -251,8 +251,14 @@ static void on_control(
 
 static void on_first(struct engine *e, const struct event *ev, const struct packet *pkt)
 {
+	const struct tuple answered = tuple_invert(&pkt->tuple);
 	struct packet scoped = *pkt;
 	struct pinhole *p;
+
+	/* A server may answer from the control port itself, to the very port that it could connect
+	 * to from any other. */
+	if (session_of(&e->sessions, &answered))
+		return;
 
 	oneway_scope(&scoped.tuple, ev->iface);
 	p = usable(e, &scoped.tuple);

@@ -1540,6 +1540,7 @@ static void worth_rules(struct batch *b, const struct plan *p, enum ph_service s
 /*
  *   ct status snat,dnat return
  *   ct mark & pinhole != 0 meta l4proto udp jump seen			(sunrpc)
+ *   meta l4proto udp jump seen						(tftp)
  *   tcp flags fin,syn,rst ... log group ...				(if we queue)
  *   tcp flags fin,syn,rst goto capture_ftp				(if we only copy)
  *   what is worth a look goto capture_ftp
@@ -1559,6 +1560,12 @@ static void watch_service_rules(struct batch *b, const struct plan *p, enum ph_s
 	if (admits_control(p, svc) && p->seen) {
 		r = rule_begin(b, chain);
 		if_mark(&r, pinhole_mark(p, PH_SVC_NONE), NFT_CMP_NEQ, 0);
+		if_l4proto(&r, IPPROTO_UDP);
+		rule_verdict(&r, NFT_JUMP, "seen");
+	}
+	if (service_rules[svc].opcodes && p->seen) {
+		/* What is answered from the control port goes to where the pinhole leads, too. */
+		r = rule_begin(b, chain);
 		if_l4proto(&r, IPPROTO_UDP);
 		rule_verdict(&r, NFT_JUMP, "seen");
 	}

@@ -156,6 +156,7 @@ START_TEST(nft_prints_it_well_related)
 		"\t\ttimeout 1m\n",
 		"\tchain watch_tftp {\n"
 		"\t\tct status snat,dnat return\n"
+		"\t\tmeta l4proto udp jump seen\n"
 		"\t\tmeta l4proto udp ct direction original @th,64,16 0x1-0x2 "
 		"goto capture_tftp\n"
 		"\t}\n",

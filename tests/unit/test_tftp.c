@@ -215,6 +215,21 @@ START_TEST(a_reply_asks_for_nothing)
 }
 END_TEST
 
+/* The kernel holds what comes to the port of a pinhole; a reply does not use it. */
+START_TEST(a_reply_is_no_first_packet)
+{
+	struct tuple reply = answer_from(69), flow = answer_from(50000);
+
+	asks(RRQ);
+	world_packet(&w, EV_FIRST, &reply, 0);
+	ck_assert_uint_eq(world_count(&w, OP_ADMIT), 0);
+	ck_assert_uint_eq(world_count(&w, OP_REFUSE), 0);
+	ck_assert_uint_eq(stats()->open_pinholes, 1);
+	world_packet(&w, EV_FIRST, &flow, 0);
+	ck_assert_uint_eq(world_count(&w, OP_ADMIT), 1);
+}
+END_TEST
+
 /* --- ports --------------------------------------------------------------------------------------
  */
 
@@ -413,6 +428,7 @@ int main(void)
 	add_each(t, malformed_request, malformed);
 	add_each(t, other_opcodes_are_left_alone, others);
 	tcase_add_test(t, a_reply_asks_for_nothing);
+	tcase_add_test(t, a_reply_is_no_first_packet);
 	add_each(t, source_ports, ports);
 	tcase_add_test(t, one_flow);
 	tcase_add_test(t, expires);
