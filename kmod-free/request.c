@@ -49,11 +49,14 @@ static void supersede(struct engine *e, struct session *s, const struct tuple *f
 static struct pinhole *same_again(struct engine *e, struct session *s, const struct tuple *flow)
 {
 	struct pinhole *p = at_port(e, flow);
+	uint64_t ttl;
 
 	if (!p || p->owner != &s->owner || p->state != PINHOLE_OPEN || p->many ||
 	    p->todo != TODO_NONE)
 		return NULL;
-	if (p->expiry.at - e->now < e->policy.service[p->service].ttl / 2) {
+	ttl = e->policy.service[p->service].ttl;
+	/* A transaction for each of them would be an invitation. */
+	if (p->expiry.at - e->now < ttl - ttl / 8) {
 		arm_open(e, p);
 		(void)emit_pinhole(e, OP_RENEW, REASON_NONE, p);
 	}

@@ -309,7 +309,12 @@ START_TEST(repeated_request)
 		asks(RRQ);
 	}
 	ck_assert_uint_eq(world_count(&w, OP_OPEN) + world_count(&w, OP_CLOSE), 0);
-	ck_assert_uint_eq(world_count(&w, OP_RENEW), 3); /* in the second half of its time */
+	ck_assert_uint_eq(world_count(&w, OP_RENEW), 12);
+	for (int i = 0; i < 100; i++) { /* not for each of them */
+		world_wait(&w, NSEC_PER_SEC);
+		asks(RRQ);
+	}
+	ck_assert_uint_eq(world_count(&w, OP_RENEW), 12 + 25);
 	ck_assert_uint_eq(world_last(&w, OP_RENEW)->id, id);
 	ck_assert_uint_eq(world_last(&w, OP_RENEW)->timeout, 30 * NSEC_PER_SEC);
 	world_wait(&w, 30 * NSEC_PER_SEC);

@@ -184,7 +184,7 @@ class Vector:
         self.name = os.path.relpath(path, os.path.dirname(os.path.abspath(__file__)))[:-2]
         self.head = {"client": "10.0.0.1:4711", "server": "10.0.0.2:21", "link": "ethernet",
                      "format": "pcap", "snaplen": "0", "extensions": "", "config": "",
-                     "service": "ftp", "begin": "handshake"}
+                     "service": "ftp", "proto": "tcp", "begin": "handshake"}
         self.frames, self.expect = [], []
         self.ns = START * 10**9
         with open(path, encoding="ascii") as f:
@@ -214,7 +214,7 @@ class Vector:
     def start(self):
         self.client, self.server = endpoint(self.head["client"]), endpoint(self.head["server"])
         self.next = {">": 1000, "<": 5000}  # the next sequence number of each side
-        if self.head["begin"] == "handshake":
+        if self.head["begin"] == "handshake" and self.head["proto"] == "tcp":
             self.segment(">", SYN)
             self.segment("<", SYN | ACK)
             self.segment(">", ACK)
@@ -271,9 +271,9 @@ class Vector:
 
     def whole(self, expected):
         """What a line leaves out is that of the vector's own session."""
-        session = {"proto": "tcp", "src": self.client[0], "sport": self.client[1],
+        session = {"proto": self.head["proto"], "src": self.client[0], "sport": self.client[1],
                    "dst": self.server[0], "dport": self.server[1]}
-        return {"service": self.head["service"], "proto": "tcp", "session": session} | expected
+        return {"service": self.head["service"], "proto": self.head["proto"], "session": session} | expected
 
     def captures(self):
         """(name, bytes) of each combination of formats and link layers."""
