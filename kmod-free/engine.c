@@ -90,8 +90,10 @@ static struct session *inherit(struct engine *e, const struct tuple *original, e
 {
 	struct session *s = session_begin(e, original, svc, true);
 
-	if (s)
+	if (s) {
 		s->inherited = 1u << DIR_ORIGINAL | 1u << DIR_REPLY;
+		s->over = s->tracker->preamble;
+	}
 	return s;
 }
 
@@ -111,11 +113,17 @@ void session_end(struct engine *e, struct session *s, enum reason why)
 		close_pinhole(e, p, REASON_FLOW_ENDED);
 }
 
+/* No more of this session's bytes are for its tracker. */
+static bool unheard(const struct session *s)
+{
+	return s->encrypted || s->over;
+}
+
 static void to_tracker(void *arg, struct cursor bytes, enum dir dir)
 {
 	struct track *t = arg;
 
-	if (!t->session->encrypted)
+	if (!unheard(t->session))
 		t->session->tracker->bytes(t, t->session->state, dir, bytes);
 }
 
@@ -138,6 +146,8 @@ static void gap(struct track *t, enum dir dir)
 {
 	uint8_t bit = (uint8_t)(1u << dir);
 
+	if (t->session->over)
+		return;
 	if (t->session->inherited & bit) {
 		t->session->inherited &= (uint8_t)~bit;
 		return;
@@ -166,7 +176,7 @@ static void tcp_payload(struct engine *e, struct session *s, enum dir dir, const
 	};
 	uint32_t seq = pkt->tcp_flags & TCP_SYN ? pkt->seq + 1 : pkt->seq;
 
-	if (s->encrypted)
+	if (unheard(s))
 		return;
 	/* What the other side acknowledges was sent before this packet: its bytes come first. The
 	 * number that a FIN takes is no byte. */
@@ -242,8 +252,14 @@ static void on_control(
 
 static void on_first(struct engine *e, const struct event *ev, const struct packet *pkt)
 {
+	const struct tuple answered = tuple_invert(&pkt->tuple);
 	struct packet scoped = *pkt;
 	struct pinhole *p;
+
+	/* A server may answer from the control port itself, to the very port that it could connect
+	 * to from any other. */
+	if (session_of(&e->sessions, &answered))
+		return;
 
 	oneway_scope(&scoped.tuple, ev->iface);
 	p = usable(e, &scoped.tuple);

@@ -20,6 +20,7 @@ const char *service_word(enum ph_service svc)
 		[PH_SVC_TFTP] = "tftp",
 		[PH_SVC_RSH] = "rsh",
 		[PH_SVC_NFS] = "nfs",
+		[PH_SVC_REXEC] = "rexec",
 	};
 	_Static_assert(sizeof(words) / sizeof(words[0]) == PH_SVC_MAX, "a word a service");
 

@@ -35,7 +35,9 @@
 #define SHOWN_TIMEOUT   500u   /* ms; see SHOWN_LATE in kmod-free/oneway.c */
 #define KNOCK_TIMEOUT   400u   /* ms */
 #define ASKED_TIMEOUT   2000u  /* ms */
-#define HEADERS_SNAPLEN 128u   /* IPv6 with some extensions and TCP with all options */
+#define EARLY_TIMEOUT   60000u /* ms; after it a flow is early once more, and nobody minds */
+#define EARLY_PACKETS   16u /* a port in decimal and a NUL, one byte a packet, some of them twice */
+#define HEADERS_SNAPLEN 128u /* IPv6 with some extensions and TCP with all options */
 #define WEEK            (7ull * 24 * 60 * 60)
 
 /* Just before the filters, so that one that drops does not come first. */
@@ -50,9 +52,10 @@ enum { USE_TCP = 1, USE_UDP = 2 };
  * One hash set a service and family, and for FTP an interval set beside it: what is for more than
  * one flow, or more than one port, is there (FTPS), and what is for one flow stays in the hash set,
  * whose elements may then be limited. RPC and BFD open for many flows only, so their sets have no
- * limit; TFTP and rsh never do. BFD's never wait for us: of its packets we get copies of a few. A
- * service that announces nothing has no sets, and its control flows are marked but never looked
- * into.
+ * limit; TFTP and rsh never do. BFD's never wait for us: of its packets we get copies of a few. Of
+ * TFTP only requests are held, of rsh and rexec only what a client says first, so that neither the
+ * data of a command nor a stream of syslog on the same port takes the way through us. A service
+ * that announces nothing has no sets, and its control flows are marked but never looked into.
  */
 static const struct service_rules {
 	const char *name;
@@ -62,14 +65,18 @@ static const struct service_rules {
 	bool windows;
 	bool copied;   /* nothing of it is held */
 	bool mappings; /* a pinhole may lead to a control port, and its port may be given up */
+	/* What of its control flows is worth a look, of what the client says: */
+	uint16_t opcodes; /* datagrams that begin with 1 to this, in two bytes */
+	bool preamble;    /* the first EARLY_PACKETS with payload */
 } service_rules[] = {
 	[PH_SVC_NONE] = { .name = "none" },
 	[PH_SVC_FTP] = { "ftp", USE_TCP, USE_TCP, .one_flow = true, .windows = true },
 	[PH_SVC_SUNRPC] = { "sunrpc", USE_TCP | USE_UDP, USE_TCP | USE_UDP, .mappings = true },
 	[PH_SVC_BFD] = { "bfd", USE_UDP, USE_UDP, .one_flow = true, .copied = true },
-	[PH_SVC_TFTP] = { "tftp", USE_UDP, USE_UDP, .one_flow = true },
-	[PH_SVC_RSH] = { "rsh", USE_TCP, USE_TCP, .one_flow = true },
+	[PH_SVC_TFTP] = { "tftp", USE_UDP, USE_UDP, .one_flow = true, .opcodes = 2 },
+	[PH_SVC_RSH] = { "rsh", USE_TCP, USE_TCP, .one_flow = true, .preamble = true },
 	[PH_SVC_NFS] = { "nfs", USE_TCP | USE_UDP, 0 },
+	[PH_SVC_REXEC] = { "rexec", USE_TCP, USE_TCP, .one_flow = true, .preamble = true },
 };
 _Static_assert(sizeof(service_rules) / sizeof(service_rules[0]) == PH_SVC_MAX, "one per service");
 
@@ -101,6 +108,9 @@ static const char link_knock_name[] = "knockl6";
 /* And those that a session has just begun to speak to: some answer faster than we can open. */
 static const char *const asked_name[] = { "asked4", "asked6" };
 static const char link_asked_name[] = "askedl6";
+
+/* Flows of which only the first packets are looked at, with how many of those there have been. */
+static const char *const early_name[] = { "early4", "early6" };
 
 const char *rules_set_name(enum ph_service svc, enum family family, bool window, char *name)
 {
@@ -526,6 +536,32 @@ static void if_state_bits(struct rule *r, enum nft_cmp_ops op, unsigned int stat
 	compare_u8(r, op, (uint8_t)(state << 6));
 }
 
+/* th sport <= P */
+static void if_sport_upto(struct rule *r, uint16_t port)
+{
+	const uint16_t be = htons(port);
+
+	load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2, NFT_REG_1);
+	compare(r, NFT_CMP_LTE, &be, sizeof(be));
+}
+
+/* @th,64,16 >= 1 @th,64,16 <= N, what a datagram begins with */
+static void if_opcode_upto(struct rule *r, uint16_t last)
+{
+	const uint16_t lo = htons(1), hi = htons(last);
+
+	load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 8, 2, NFT_REG_1);
+	compare(r, NFT_CMP_GTE, &lo, sizeof(lo));
+	compare(r, NFT_CMP_LTE, &hi, sizeof(hi));
+}
+
+/* ct direction original */
+static void if_original(struct rule *r)
+{
+	load_ct(r, NFT_CT_DIRECTION);
+	compare_u8(r, NFT_CMP_EQ, IP_CT_DIR_ORIGINAL);
+}
+
 /* iif != "lo" */
 static void if_not_lo(struct rule *r, enum nft_meta_keys device)
 {
@@ -667,19 +703,28 @@ static void set_counter(struct batch *b, struct nftnl_set *s)
 		nftnl_set_add_expr(s, e);
 }
 
-/* limit rate 1/week burst 1 packets: the element is found once, and no more while it lives. */
-static void set_limit(struct batch *b, struct nftnl_set *s)
+/* limit rate 1/week burst N packets: so many in all, for anything that lives less than a week */
+static struct nftnl_expr *weekly_limit(struct batch *b, uint32_t packets)
 {
 	struct nftnl_expr *e = expr(b, "limit");
 
 	if (!e)
-		return;
+		return NULL;
 	nftnl_expr_set_u64(e, NFTNL_EXPR_LIMIT_RATE, 1);
 	nftnl_expr_set_u64(e, NFTNL_EXPR_LIMIT_UNIT, WEEK);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_LIMIT_BURST, 1);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_LIMIT_BURST, packets);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_LIMIT_TYPE, NFT_LIMIT_PKTS);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_LIMIT_FLAGS, 0);
-	nftnl_set_add_expr(s, e);
+	return e;
+}
+
+/* limit rate 1/week burst 1 packets: the element is found once, and no more while it lives. */
+static void set_limit(struct batch *b, struct nftnl_set *s)
+{
+	struct nftnl_expr *e = weekly_limit(b, 1);
+
+	if (e)
+		nftnl_set_add_expr(s, e);
 }
 
 static uint32_t address_type(enum family family)
@@ -1180,14 +1225,18 @@ static void knock_rule(struct rule *r, const struct plan *p, const char *set, en
  *   admit: KEY @ftp4 ct mark set ct mark & ~mask | pinhole,ftp accept
  *          KEY @sunrpc4 goto admit_sunrpc
  *
- * The pinhole set comes first, because almost no packet is in it.
+ * The pinhole set comes first, because almost no packet is in it. But in front of that of rsh is
+ * `th sport <= 1023`: a packet that is not to use a pinhole must not use up its element either.
  */
 static void pinhole_rule(struct batch *b, const struct plan *p, const char *chain,
     enum ph_service svc, enum family family, bool window, bool udp)
 {
+	const uint16_t max_source = p->setup.policy.service[svc].max_source;
 	struct rule r = rule_begin(b, chain);
 	char name[SET_NAME], own[CHAIN_NAME];
 
+	if (max_source < UINT16_MAX)
+		if_sport_upto(&r, max_source);
 	if (!by_mark(p) && service_rules[svc].copied) {
 		knock_rule(&r, p, rules_set_name(svc, family, window, name), family);
 		r = rule_begin(b, chain);
@@ -1532,12 +1581,72 @@ static void watch_end_rules(struct batch *b, const struct plan *p, enum ph_servi
 		copy_flags(b, p, svc, chain, TCP_FIN | TCP_RST);
 }
 
+/* True whenever there is a byte to load. */
+static void if_payload(struct rule *r, const struct plan *p)
+{
+	if (!(p->features & FEATURE_PAYLOAD))
+		return;
+	load_payload(r, NFT_PAYLOAD_INNER_HEADER, 0, 1, NFT_REG_1);
+	compare_u8(r, NFT_CMP_GTE, 0);
+	r->tag |= FEATURE_PAYLOAD;
+}
+
+/* add @early4 { FLOW limit rate 1/week burst 16 packets }: true for a flow's first packets */
+static void if_early(struct rule *r, enum family family)
+{
+	struct nftnl_expr *e, *limit;
+
+	load_flow(r, family, false);
+	e = rule_expr(r, "dynset");
+	limit = weekly_limit(r->batch, EARLY_PACKETS);
+	if (!e || !limit) {
+		if (limit)
+			nftnl_expr_free(limit);
+		return;
+	}
+	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_ADD);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
+	nftnl_expr_set_str(e, NFTNL_EXPR_DYNSET_SET_NAME, early_name[family == FAMILY_IPV6]);
+	nftnl_expr_set(e, NFTNL_EXPR_DYNSET_EXPR, limit, 0);
+}
+
+/*
+ * What is worth a look:
+ *
+ *   @ih,0,8 >= 0 goto capture_ftp
+ *   meta l4proto udp ct direction original @th,64,16 1-2 goto capture_tftp
+ *   meta l4proto tcp ct direction original @ih,0,8 >= 0
+ *	add @early4 { FLOW limit rate 1/week burst 16 packets } goto capture_rsh
+ */
+static void worth_rules(struct batch *b, const struct plan *p, enum ph_service svc,
+    const char *chain, const char *capture)
+{
+	const struct service_rules *s = &service_rules[svc];
+	struct rule r;
+
+	for (unsigned int i = 0; i < (s->preamble ? 2 : 1); i++) {
+		r = rule_begin(b, chain);
+		if (s->opcodes || s->preamble) {
+			if_l4proto(&r, s->opcodes ? IPPROTO_UDP : IPPROTO_TCP);
+			if_original(&r);
+		}
+		if (s->opcodes)
+			if_opcode_upto(&r, s->opcodes);
+		else
+			if_payload(&r, p);
+		if (s->preamble)
+			if_early(&r, families[i]);
+		rule_verdict(&r, NFT_GOTO, capture);
+	}
+}
+
 /*
  *   ct status snat,dnat return
  *   ct mark & pinhole != 0 meta l4proto udp jump seen			(sunrpc)
+ *   meta l4proto udp jump seen						(tftp)
  *   tcp flags fin,syn,rst ... log group ...				(if we queue)
  *   tcp flags fin,syn,rst goto capture_ftp				(if we only copy)
- *   @ih,0,8 >= 0 goto capture_ftp
+ *   what is worth a look goto capture_ftp
  */
 static void watch_service_rules(struct batch *b, const struct plan *p, enum ph_service svc)
 {
@@ -1557,6 +1666,12 @@ static void watch_service_rules(struct batch *b, const struct plan *p, enum ph_s
 		if_l4proto(&r, IPPROTO_UDP);
 		rule_verdict(&r, NFT_JUMP, "seen");
 	}
+	if (service_rules[svc].opcodes && p->seen) {
+		/* What is answered from the control port goes to where the pinhole leads, too. */
+		r = rule_begin(b, chain);
+		if_l4proto(&r, IPPROTO_UDP);
+		rule_verdict(&r, NFT_JUMP, "seen");
+	}
 	if (service_rules[svc].control & USE_TCP && can_queue(p)) {
 		copy_flags(b, p, svc, chain, flags);
 	} else if (service_rules[svc].control & USE_TCP) {
@@ -1565,14 +1680,7 @@ static void watch_service_rules(struct batch *b, const struct plan *p, enum ph_s
 		rule_verdict(&r, NFT_GOTO, capture);
 	}
 
-	r = rule_begin(b, chain);
-	if (p->features & FEATURE_PAYLOAD) {
-		/* True whenever there is a byte to load. */
-		load_payload(&r, NFT_PAYLOAD_INNER_HEADER, 0, 1, NFT_REG_1);
-		compare_u8(&r, NFT_CMP_GTE, 0);
-		r.tag |= FEATURE_PAYLOAD;
-	}
-	rule_verdict(&r, NFT_GOTO, capture);
+	worth_rules(b, p, svc, chain, capture);
 }
 
 /*
@@ -1640,10 +1748,8 @@ static void capture_rules(struct batch *b, const struct plan *p, enum ph_service
 		uint16_t number = ph_capture(p->setup.queue_base, svc, dir);
 		struct rule r = rule_begin(b, chain);
 
-		if (dir == DIR_ORIGINAL) {
-			load_ct(&r, NFT_CT_DIRECTION);
-			compare_u8(&r, NFT_CMP_EQ, IP_CT_DIR_ORIGINAL);
-		}
+		if (dir == DIR_ORIGINAL)
+			if_original(&r);
 		if (can_queue(p)) {
 			queue(&r, p, number);
 			rule_end(&r);
@@ -1869,6 +1975,14 @@ static bool has_copied(const struct plan *p)
 	return false;
 }
 
+static bool has_preamble(const struct plan *p)
+{
+	EACH_SERVICE(svc)
+	if (p->sets & 1u << svc && service_rules[svc].preamble)
+		return true;
+	return false;
+}
+
 static void write_sets(struct batch *b, const struct plan *from, struct plan *to, uint32_t *id)
 {
 	bool related = to->setup.policy.admit == ADMIT_RELATED;
@@ -1879,6 +1993,7 @@ static void write_sets(struct batch *b, const struct plan *from, struct plan *to
 	to->moved = from ? from->moved : false;
 	to->shown = from ? from->shown : false;
 	to->knock = from ? from->knock : false;
+	to->early = from ? from->early : false;
 	EACH_SERVICE(svc)
 	{
 		const struct service_rules *s = &service_rules[svc];
@@ -1920,6 +2035,12 @@ static void write_sets(struct batch *b, const struct plan *from, struct plan *to
 		packet_set(b, (*id)++, asked_name[f == FAMILY_IPV6], f, key_type(f), ASKED_TIMEOUT);
 		link_set(b, (*id)++, link_asked_name, ASKED_TIMEOUT, false);
 		to->knock = true;
+	}
+	if (!to->early && has_preamble(to)) {
+		EACH_FAMILY(f)
+		packet_set(
+		    b, (*id)++, early_name[f == FAMILY_IPV6], f, flow_type(f), EARLY_TIMEOUT);
+		to->early = true;
 	}
 	if (to->features & FEATURE_RESET && !to->moved && has_mappings(to)) {
 		moved_set(b, (*id)++, FAMILY_IPV4);

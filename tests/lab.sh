@@ -4,9 +4,9 @@
 # What building and testing need, fetched without asking:
 #
 #   lab.sh build-deps     libraries and tools, installed as packages (root)
-#   lab.sh test-servers   FTP and NFS servers and clients, routing daemons that speak BFD, only
-#                         unpacked below build/lab, never installed: installing them would start
-#                         services and add users
+#   lab.sh test-servers   FTP, NFS, TFTP and rsh servers and clients, routing daemons that speak BFD,
+#                         only unpacked below build/lab, never installed: installing them would
+#                         start services and add users
 #
 # Neither starts a service nor touches the firewall. A second run finds everything and does nothing.
 set -eu
@@ -29,10 +29,11 @@ BUILD_RPM='pkgconf-pkg-config libmnl-devel libnftnl-devel libnetfilter_conntrack
 # vsftpd and proftpd conflict as packages, so each of these is resolved on its own.
 LAB_DEB='vsftpd proftpd-core proftpd-mod-crypto lftp curl openssl
 	rpcbind nfs-ganesha nfs-ganesha-mem libnfs-utils nfs-common
-	bird2 frr'
+	bird2 frr
+	tftpd-hpa tftp-hpa rsh-redone-server rsh-redone-client rsh-server'
 LAB_RPM='vsftpd proftpd lftp curl openssl rpcbind nfs-utils'
-# Not in every distribution's own repositories. Without them the NFS or BFD tests skip, and say so.
-LAB_RPM_MAY='nfs-ganesha nfs-ganesha-mem libnfs-utils bird frr'
+# Not in every distribution's own repositories. Without them the tests that need them skip, and say so.
+LAB_RPM_MAY='nfs-ganesha nfs-ganesha-mem libnfs-utils bird frr tftp-server tftp rsh-server rsh'
 
 say() { echo "lab: $*"; }
 die() {
@@ -137,6 +138,9 @@ lab_apt() {
 		fetch_deb "$p" || failed "package $p cannot be fetched"
 	done
 	rm -f $LAB.new/pkg/libc6*.deb $LAB.new/pkg/libc-bin*.deb # not beside the host's loader
+	# Of the two rshds the one of rsh-redone-server is to stay; this one's rexecd has no rival.
+	logged dpkg-deb -x $LAB.new/pkg/rsh-server_*.deb $LAB.new/root &&
+		rm $LAB.new/pkg/rsh-server_*.deb || failed "rsh-server cannot be unpacked"
 	for p in "$LAB".new/pkg/*.deb; do
 		logged dpkg-deb -x "$p" $LAB.new/root || failed "$p cannot be unpacked"
 	done

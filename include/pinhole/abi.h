@@ -20,6 +20,7 @@ enum ph_service {
 	PH_SVC_TFTP,
 	PH_SVC_RSH,
 	PH_SVC_NFS, /* flows that keep the mappings of sunrpc alive; known, never looked into */
+	PH_SVC_REXEC,
 	PH_SVC_MAX
 };
 

@@ -67,11 +67,15 @@ static void assert_lines(const char *const *line)
 			(void)fputs(text, stderr);
 		ck_assert_msg(strstr(text, *line) != NULL, "no \"%s\" in the above", *line);
 	}
-	/* What nft could not make sense of it would print so. BFD's state has no name there. */
+	/*
+	 * What nft could not make sense of it would print so; BFD's state and TFTP's opcode it
+	 * never can.
+	 */
 	ck_assert_ptr_null(strstr(text, "xt target"));
 	ck_assert_ptr_null(strstr(text, "@nh"));
-	for (const char *at = text; (at = strstr(at, "@th")); at++)
-		ck_assert_int_eq(strncmp(at, "@th,72,8 & 0xc0 ", 16), 0);
+	for (const char *raw = text; (raw = strstr(raw, "@th")); raw++)
+		ck_assert(
+		    strncmp(raw, "@th,72,8 & 0xc0 ", 16) == 0 || strncmp(raw, "@th,64,16", 9) == 0);
 	free(text);
 }
 
@@ -145,6 +149,26 @@ START_TEST(nft_prints_it_well_related)
 		"0x22000000 : goto admitted",
 		"0x32000000 : goto watch_sunrpc",
 		"0x25000000 : goto admitted",
+		"0x17000000 : goto watch_rexec",
+		"0x27000000 : goto admitted",
+		"th sport <= 1023 ip saddr . ip daddr . meta l4proto . th dport @rsh4 "
+		"goto first_queue\n",
+		"\t\tip6 saddr . ip6 daddr . meta l4proto . th dport @rexec6 goto first_queue\n",
+		"\tset early6 {\n"
+		"\t\ttype ipv6_addr . ipv6_addr . inet_service . inet_service\n"
+		"\t\tsize 65535\n"
+		"\t\tflags dynamic,timeout\n"
+		"\t\ttimeout 1m\n",
+		"\tchain watch_tftp {\n"
+		"\t\tct status snat,dnat return\n"
+		"\t\tmeta l4proto udp jump seen\n"
+		"\t\tmeta l4proto udp ct direction original @th,64,16 0x1-0x2 "
+		"goto capture_tftp\n"
+		"\t}\n",
+		"\t\tct direction original @ih,0,8 >= 0x0 add @early4 { ip saddr . ip daddr . "
+		"tcp sport . tcp dport limit rate 1/week burst 16 packets } goto capture_rsh\n",
+		"\t\tct direction original @ih,0,8 >= 0x0 add @early6 { ip6 saddr . ip6 daddr . "
+		"tcp sport . tcp dport limit rate 1/week burst 16 packets } goto capture_rexec\n",
 		"type filter hook postrouting priority 300; policy accept;\n",
 		NULL,
 	};
@@ -238,13 +262,13 @@ START_TEST(nft_prints_bfd_well)
 		"\t\tflags dynamic,timeout\n"
 		"\t\ttimeout 400ms\n",
 		"\t\t" KEY4 " @bfd4 " KEY4 " != @knock4 add @knock4 { " KEY4
-		" } log group 20566 snaplen 128 queue-threshold 1\n",
+		" } log group 20568 snaplen 128 queue-threshold 1\n",
 		"\t\t" KEY6 " @bfd6 " KEY6 " != @knock6 add @knock6 { " KEY6
-		" } log group 20566 snaplen 128 queue-threshold 1\n",
+		" } log group 20568 snaplen 128 queue-threshold 1\n",
 		"\t\t" KEY6 " @asked6 " KEY6 " != @knock6 add @knock6 { " KEY6
-		" } log group 20566 snaplen 128 queue-threshold 1\n",
+		" } log group 20568 snaplen 128 queue-threshold 1\n",
 		"\t\tiif . " KEY6 " @bfdl6 iif . " KEY6 " != @knockl6 add @knockl6 { iif . " KEY6
-		" } log group 20566 snaplen 128 queue-threshold 1\n",
+		" } log group 20568 snaplen 128 queue-threshold 1\n",
 		"\t\tupdate @asked4 { ip daddr . ip saddr . meta l4proto . th dport }\n",
 		"\t\tupdate @askedl6 { oif . ip6 daddr . ip6 saddr . meta l4proto . th dport }\n",
 		"\tset bfdl6 {\n"
@@ -254,7 +278,8 @@ START_TEST(nft_prints_bfd_well)
 	};
 	static const char *const mark[] = {
 		HOPS("hops", "accept") FAR_HOPS("accept") "\t}\n",
-		HOPS("too_far", "counter packets 0 bytes 0 drop") FAR_HOPS("counter packets 0 bytes 0 drop") "\t}\n",
+		HOPS("too_far", "counter packets 0 bytes 0 drop")
+		    FAR_HOPS("counter packets 0 bytes 0 drop") "\t}\n",
 		"\tset bfd6 {\n"
 		"\t\ttype ipv6_addr . ipv6_addr . inet_proto . inet_service\n"
 		"\t\tflags timeout\n"
@@ -323,6 +348,7 @@ START_TEST(nft_prints_it_well_mark)
 		"ct mark & 0x20000000 != 0x00000000 return\n"
 		"\t\ttcp flags syn / fin,syn,rst,ack goto admit_tcp\n"
 		"\t\tmeta l4proto udp goto admit_udp\n",
+		"th sport <= 1023 ip saddr . ip daddr . meta l4proto . th dport "
 		"@rsh4 ct mark set ct mark & 0xe5ffffff | 0x25000000 accept\n",
 		"@sunrpc6 goto admit_sunrpc\n",
 		"\tchain admit_sunrpc {\n"
@@ -515,6 +541,7 @@ START_TEST(elements_come_and_go)
 		{ PH_SVC_BFD, L4_UDP },
 		{ PH_SVC_TFTP, L4_UDP },
 		{ PH_SVC_RSH, L4_TCP },
+		{ PH_SVC_REXEC, L4_TCP },
 	};
 	struct table *t;
 
@@ -1096,6 +1123,135 @@ START_TEST(control_packets_with_payload_are_held)
 	table_destroy(t);
 	queue_close(q);
 	nflog_close(log);
+}
+END_TEST
+
+#define TFTP_ORIGINAL (PH_QUEUE_BASE_DEFAULT + 2 * PH_SVC_TFTP)
+#define RSH_ORIGINAL  (PH_QUEUE_BASE_DEFAULT + 2 * PH_SVC_RSH)
+#define RSH_REPLY     (RSH_ORIGINAL + 1)
+
+static void says(int fd, const char *bytes, size_t len)
+{
+	ck_assert_int_eq(send(fd, bytes, len, 0), (ssize_t)len);
+}
+
+/* A server may answer from port 69; then all of the transfer goes by, and only requests are held.
+ */
+START_TEST(of_tftp_requests_are_held)
+{
+	enum family family = _i ? FAMILY_IPV6 : FAMILY_IPV4;
+	struct world w = world_make();
+	struct queue *q = queue_all();
+	struct table *t;
+	int client, server;
+	char byte;
+
+	firewall(FIREWALL("udp dport 69"));
+	t = create_all(ADMIT_RELATED);
+	server = bound(w.here, SOCK_DGRAM, family, HERE, 69);
+	client = bound(w.there, SOCK_DGRAM, family, THERE, 2070);
+	for (char opcode = 0; opcode < 8; opcode++) {
+		struct sockaddr_storage to;
+		socklen_t len = sockaddr_of(&to, family, HERE, 69);
+		const char datagram[] = { 0, opcode, 'x' };
+
+		ck_assert_int_eq(
+		    sendto(client, datagram, sizeof(datagram), 0, (struct sockaddr *)&to, len),
+		    sizeof(datagram));
+		if (opcode == 1 || opcode == 2)
+			held_once(q, TFTP_ORIGINAL, 0);
+		ck_assert(ready(server, POLLIN, PATIENCE_MS));
+		ck_assert_int_eq(recv(server, &byte, 1, 0), 1);
+		/* The same the other way is an answer. */
+		len = sockaddr_of(&to, family, THERE, 2070);
+		ck_assert_int_eq(
+		    sendto(server, datagram, sizeof(datagram), 0, (struct sockaddr *)&to, len),
+		    sizeof(datagram));
+		ck_assert(ready(client, POLLIN, PATIENCE_MS));
+		ck_assert_int_eq(recv(client, &byte, 1, 0), 1);
+	}
+	ck_assert(!ready(queue_fd(q), POLLIN, 0));
+	ck_assert_uint_eq(mark_of(family, L4_UDP, 69), 0x14000000);
+	table_destroy(t);
+	queue_close(q);
+}
+END_TEST
+
+/* What a command reads, and a stream of syslog on the same port, does not come our way. */
+START_TEST(of_rsh_the_beginning_is_held)
+{
+	enum family family = _i ? FAMILY_IPV6 : FAMILY_IPV4;
+	struct world w = world_make();
+	struct nflog *log = log_all();
+	struct queue *q = queue_all();
+	struct table *t;
+	int listener, client, server;
+	struct got g;
+
+	firewall(FIREWALL("tcp dport 514"));
+	t = create_all(ADMIT_RELATED);
+	listener = listening(w.here, family, HERE, 514);
+	client = calling(w.there, family, THERE, 1023, HERE, 514);
+	ck_assert(stands(client, PATIENCE_MS));
+	server = accepted(listener);
+	g = next_copy(log);
+	ck_assert_uint_eq(g.number, RSH_REPLY);
+	for (char i = 0; i < 16; i++) {
+		says(client, &i, 1);
+		held_once(q, RSH_ORIGINAL, i);
+		ck_assert_int_eq(received(server), i);
+	}
+	for (char i = 0; i < 100; i++) {
+		says(client, &i, 1);
+		ck_assert_int_eq(received(server), i);
+		says(server, &i, 1);
+		ck_assert_int_eq(received(client), i);
+	}
+	ck_assert(!ready(queue_fd(q), POLLIN, 0));
+	/* Its end is told as ever, and another connection has a beginning of its own. */
+	(void)close(client);
+	g = next_copy(log);
+	ck_assert_uint_eq(g.packet.tcp_flags & TCP_FIN, TCP_FIN);
+	client = calling(w.there, family, THERE, 1022, HERE, 514);
+	ck_assert(stands(client, PATIENCE_MS));
+	says(client, "x", 1);
+	held_once(q, RSH_ORIGINAL, 'x');
+	table_destroy(t);
+	queue_close(q);
+	nflog_close(log);
+}
+END_TEST
+
+/* A pinhole of rsh is for a server's reserved port; nobody else uses it up. */
+START_TEST(rsh_connects_from_a_reserved_port)
+{
+	enum family family = _i % 2 ? FAMILY_IPV6 : FAMILY_IPV4;
+	struct world w = world_make();
+	struct tuple flow = to_here(family, 1022);
+	struct queue *q = queue_all();
+	struct table *t;
+
+	firewall(_i / 2 ? BY_MARK : FIREWALL("ct state related"));
+	t = create_all(_i / 2 ? ADMIT_MARK : ADMIT_RELATED);
+	(void)listening(w.here, family, HERE, 1022);
+	stage_op(t, OP_OPEN, PH_SVC_RSH, &flow, 1);
+	commit(t);
+	(void)calling(w.there, family, THERE, 1024, HERE, 1022);
+	WAIT_UNTIL(counter("dropped") == 1);
+	ck_assert(!ready(queue_fd(q), POLLIN, 0));
+	if (_i / 2) {
+		ck_assert(stands(calling(w.there, family, THERE, 1023, HERE, 1022), PATIENCE_MS));
+	} else {
+		struct got g;
+
+		(void)calling(w.there, family, THERE, 1023, HERE, 1022);
+		g = next_held(q);
+		ck_assert_uint_eq(g.number, FIRST);
+		ck_assert_uint_eq(g.packet.tuple.sport, 1023);
+		ck_assert_int_eq(queue_release(q), 0);
+	}
+	table_destroy(t);
+	queue_close(q);
 }
 END_TEST
 
@@ -1929,6 +2085,9 @@ static Suite *suite(void)
 	tcase_add_loop_test(packets, mark_admits_exactly_one_flow, 0, 2);
 	tcase_add_test(packets, mark_admits_many_through_a_window);
 	tcase_add_loop_test(packets, control_packets_with_payload_are_held, 0, 2);
+	tcase_add_loop_test(packets, of_tftp_requests_are_held, 0, 2);
+	tcase_add_loop_test(packets, of_rsh_the_beginning_is_held, 0, 2);
+	tcase_add_loop_test(packets, rsh_connects_from_a_reserved_port, 0, 4);
 	tcase_add_test(packets, passive_copies_everything_once);
 	tcase_add_test(packets, translated_control_flows_are_counted_and_left_alone);
 	tcase_add_test(packets, loopback_is_left_alone);

@@ -346,6 +346,7 @@ static inline struct table_setup all_services(enum admit admit)
 		[PH_SVC_TFTP] = 69,
 		[PH_SVC_RSH] = 514,
 		[PH_SVC_NFS] = 2049,
+		[PH_SVC_REXEC] = 512,
 	};
 	struct table_setup s = {
 		.mark_mask = PH_MARK_MASK_DEFAULT,
