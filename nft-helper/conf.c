@@ -478,11 +478,9 @@ static int check_block(cfg_t *cfg, cfg_opt_t *opt)
 	}
 	if (!block_service(current, block, &svc))
 		return -1;
-	/* An empty list calls nobody. */
-	if (!current->seen[SET_PORTS][svc] && (cfg_getopt(block, "ports")->flags & CFGF_MODIFIED)) {
-		complain(current, cfg->line, "'ports' of service %s is empty", service_word(svc));
-		return -1;
-	}
+	/* An empty list calls nobody: no port, only what the firewall has marked (-j PINHOLE). */
+	if (!current->seen[SET_PORTS][svc] && (cfg_getopt(block, "ports")->flags & CFGF_MODIFIED))
+		current->config.policy.service[svc].n_ports = 0;
 	return 0;
 }
 

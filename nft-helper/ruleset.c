@@ -716,16 +716,39 @@ static enum ruleset_answer ask(const struct snapshot *snapshot, const struct nft
 
 /* --- rules that get in the way ------------------------------------------------------------- */
 
-/* Bits of the flow's mark that an iptables rule writes (xt_connmark.c: connmark_tg_shift). */
-static uint32_t xt_writes(const struct nftnl_expr *e)
+/* What -j PINHOLE --track writes: our field, all of it, for a control session. */
+static bool tracks(uint32_t mark, uint32_t mask, uint32_t mark_mask)
 {
+	unsigned int field = ph_mark_field(mark_mask, mark);
+
+	return mask == mark_mask && !(mark & ~mark_mask) &&
+	       (field & ~PH_MARK_F_SERVICE) == PH_MARK_F_CONTROL &&
+	       (field & PH_MARK_F_SERVICE) != PH_SVC_NONE &&
+	       (field & PH_MARK_F_SERVICE) < PH_SVC_MAX;
+}
+
+/* Bits of the flow's mark that an iptables rule writes (xt_connmark.c: connmark_tg_shift). */
+static uint32_t xt_writes(const struct nftnl_expr *e, uint32_t mark_mask)
+{
+	bool shifts = get_u32(e, NFTNL_EXPR_TG_REV) >= 2;
 	struct xt_connmark_tginfo1 info;
+	struct xt_connmark_tginfo2 two;
 
 	if (strcmp(nftnl_expr_get_str(e, NFTNL_EXPR_TG_NAME), "CONNMARK") != 0 ||
 	    !xt_info(e, NFTNL_EXPR_TG_INFO, &info, sizeof(info)))
 		return 0;
+	if (shifts) {
+		if (!xt_info(e, NFTNL_EXPR_TG_INFO, &two, sizeof(two)))
+			return 0;
+		info.mode = two.mode;
+		shifts = two.shift_bits != 0;
+	}
 	switch (info.mode) {
 	case XT_CONNMARK_SET:
+		if (shifts)
+			return UINT32_MAX;
+		if (tracks(info.ctmark, info.ctmask, mark_mask))
+			return 0;
 		return info.ctmark | info.ctmask;
 	case XT_CONNMARK_SAVE:
 		return info.ctmask | info.nfmask;
@@ -734,8 +757,8 @@ static uint32_t xt_writes(const struct nftnl_expr *e)
 	}
 }
 
-/* Bits of the flow's mark that a rule writes. */
-static uint32_t mark_written(const struct nftnl_rule *rule)
+/* Bits of the flow's mark that a rule writes, other than as -j PINHOLE does. */
+static uint32_t mark_written(const struct nftnl_rule *rule, uint32_t mark_mask)
 {
 	struct nftnl_expr_iter *iter = nftnl_expr_iter_create(rule);
 	/* Conditions do not matter here: it is enough that it may write. */
@@ -748,8 +771,11 @@ static uint32_t mark_written(const struct nftnl_rule *rule)
 		const char *name = nftnl_expr_get_str(e, NFTNL_EXPR_NAME);
 
 		if (strcmp(name, "ct") == 0 && nftnl_expr_is_set(e, NFTNL_EXPR_CT_SREG)) {
-			if (get_u32(e, NFTNL_EXPR_CT_KEY) == NFT_CT_MARK)
-				written |= ~reg_of(&s, get_u32(e, NFTNL_EXPR_CT_SREG))->kept;
+			const struct reg *r = reg_of(&s, get_u32(e, NFTNL_EXPR_CT_SREG));
+
+			if (get_u32(e, NFTNL_EXPR_CT_KEY) == NFT_CT_MARK &&
+			    !(r->known && tracks(r->value, ~r->kept, mark_mask)))
+				written |= ~r->kept;
 		} else if (strcmp(name, "ct") == 0) {
 			step_ct(&w, &s, e);
 		} else if (strcmp(name, "bitwise") == 0) {
@@ -759,7 +785,7 @@ static uint32_t mark_written(const struct nftnl_rule *rule)
 		} else if (strcmp(name, "meta") == 0) {
 			step_meta(&s, e);
 		} else if (strcmp(name, "target") == 0) {
-			written |= xt_writes(e);
+			written |= xt_writes(e, mark_mask);
 		} else if (strcmp(name, "cmp") != 0 && strcmp(name, "counter") != 0) {
 			memset(s.reg, 0, sizeof(s.reg));
 		}
@@ -915,7 +941,7 @@ static int report(struct ruleset *out, const struct snapshot *s, uint32_t mark_m
 		if (ours(nftnl_rule_get_u32(rule, NFTNL_RULE_FAMILY),
 			nftnl_rule_get_str(rule, NFTNL_RULE_TABLE)))
 			continue;
-		if (mark_written(rule) & mark_mask)
+		if (mark_written(rule, mark_mask) & mark_mask)
 			ret = report_rule(&out->mark_writers, &out->n_mark_writers, rule, "");
 		if (ret == 0 && helper_assigned(rule, helper))
 			ret = report_rule(&out->helpers, &out->n_helpers, rule, helper);

@@ -20,10 +20,19 @@ struct said {
 	uint32_t mask; /* 0: not given */
 };
 
-/* Whether pinholed can follow this service at a port that is not in its configuration. */
-static bool trackable(enum ph_service svc)
+/* Why pinholed cannot follow this service at a port that is not in its configuration, or NULL. */
+static const char *untrackable(enum ph_service svc)
 {
-	return svc != PH_SVC_NONE && svc != PH_SVC_BFD;
+	switch (svc) {
+	case PH_SVC_BFD:
+		return "the kernel checks its hop limits by port: name the port in service bfd of "
+		       "pinholed.conf";
+	case PH_SVC_NFS:
+		return "it has no control sessions: name the port among the nfs-ports of "
+		       "pinholed.conf";
+	default:
+		return NULL;
+	}
 }
 
 static void help(void)
@@ -37,7 +46,7 @@ static void help(void)
 	       "  Services:",
 	    PH_CONF_FILE);
 	for (int svc = PH_SVC_NONE + 1; svc < PH_SVC_MAX; svc++)
-		if (trackable((enum ph_service)svc))
+		if (!untrackable((enum ph_service)svc))
 			printf(" %s", field_service_name((enum ph_service)svc));
 	printf("\n"
 	       "  No verdict: the packet goes on to the next rule. Use it with\n"
@@ -54,6 +63,7 @@ static const struct xt_option_entry options[] = {
 static void parse(struct xt_option_call *cb)
 {
 	struct said *said = cb->udata;
+	const char *why;
 
 	xtables_option_parse(cb);
 	switch (cb->entry->id) {
@@ -62,12 +72,9 @@ static void parse(struct xt_option_call *cb)
 		if (said->service == PH_SVC_NONE)
 			xtables_error(PARAMETER_PROBLEM,
 			    "PINHOLE: --track: no service is called \"%.64s\"", cb->arg);
-		if (!trackable(said->service))
-			xtables_error(PARAMETER_PROBLEM,
-			    "PINHOLE: --track %s: the kernel checks its hop limits by port: add "
-			    "the "
-			    "port to service %s in pinholed.conf",
-			    cb->arg, cb->arg);
+		why = untrackable(said->service);
+		if (why)
+			xtables_error(PARAMETER_PROBLEM, "PINHOLE: --track %s: %s", cb->arg, why);
 		break;
 	case O_MASK:
 		if (!ph_mark_mask_valid(cb->val.u32))

@@ -143,6 +143,10 @@ START_TEST(nft_prints_it_well_related)
 		"0x22000000 : goto admitted",
 		"0x32000000 : goto watch_sunrpc",
 		"0x25000000 : goto admitted",
+		"\tchain watch_new {\n"
+		"\t\tct mark & 0x10000000 != 0x00000000 ct status snat,dnat counter name "
+		"\"nat_seen\" log group 20553 snaplen 128 queue-threshold 1\n"
+		"\t\tct mark & 0x3f000000 == 0x00000000 meta l4proto . th dport vmap { ",
 		"type filter hook postrouting priority 300; policy accept;\n",
 		NULL,
 	};
