@@ -56,6 +56,7 @@ CTL_LIB     = $(shell $(PKG_CONFIG) --libs libnftnl libmnl libpcap jansson libco
 UNIT_SRC    := $(sort $(wildcard tests/unit/*.c))
 UNIT_BIN    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 ADAPTER_BIN := $(BUILD)/adapter/test_table $(BUILD)/adapter/test_ct $(BUILD)/adapter/test_rpcmap
+XT_TEST     := $(if $(XT_LIB),$(BUILD)/xt/oldkernel.so)
 FUZZ_SRC    := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN    := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 
@@ -88,6 +89,12 @@ $(BUILD)/xt-ext/%.so: $(BUILD)/xt-ext/%.o $(BUILD)/xt-ext/field.o
 
 # The later of -fPIE and -fPIC holds.
 $(BUILD)/xt-ext/%.o: override CFLAGS += -fPIC -fvisibility=hidden
+
+# Goes into programs that are not ours.
+$(BUILD)/xt/%.so: tests/xt/%.c
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	$(Q)$(CC) $(CPPFLAGS) $(filter-out $(SANFLAGS) -fPIE,$(CFLAGS)) -fPIC -shared -o $@ $< -ldl
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -133,7 +140,7 @@ T_ROOT = $(ADAPTER_BIN) $(sort $(wildcard tests/netns/t/*.t))
 check: deps
 	@$(MAKE) --no-print-directory check-built
 
-check-built: all $(UNIT_BIN) $(ADAPTER_BIN)
+check-built: all $(UNIT_BIN) $(ADAPTER_BIN) $(XT_TEST)
 ifeq ($(shell id -u),0)
 	@tests/lab.sh test-servers
 	@$(PROVE) $(T_ANY) $(T_ROOT)
@@ -145,7 +152,7 @@ endif
 check-unit: $(UNIT_BIN) $(BUILD)/pinholectl
 	@$(PROVE) $(T_ANY)
 
-check-netns: all $(ADAPTER_BIN)
+check-netns: all $(ADAPTER_BIN) $(XT_TEST)
 	@tests/lab.sh test-servers
 	@$(PROVE) $(T_ROOT)
 
