@@ -76,7 +76,9 @@ static uint8_t prefix_mask(unsigned int bits, size_t byte)
 
 	if (bits >= before + 8)
 		return 0xff;
-	return bits <= before ? 0 : (uint8_t)(0xff00u >> (bits - before));
+	if (bits <= before)
+		return 0;
+	return (uint8_t)(0xff00u >> (bits - before));
 }
 
 bool addr_within(const struct addr *a, const struct prefix *p)

@@ -31,7 +31,6 @@ struct engine {
 	struct pinholes pinholes;
 	struct pairs pairs;
 	struct local local;
-	bool comparing; /* pairs are still to be compared with what runs here */
 	struct engine_stats stats;
 	/* During engine_input() only: */
 	struct decision *out;
@@ -43,8 +42,9 @@ struct track {
 	struct engine *engine;
 	struct session *session;
 	/* One-way services, within one packet: */
-	struct pinhole *flow; /* of the reply direction: that let it in before, or NULL */
-	uint64_t heard;       /* ns that track_alive() promised; 0: the packet is worth nothing */
+	struct pinhole *flow; /* of the reply direction: what let it in before, or NULL */
+	bool alive;           /* track_alive() was called: the packet may let its flow in */
+	uint64_t heard;       /* ns that it promised */
 };
 
 /* Where a new pinhole comes from. */

@@ -63,18 +63,19 @@ struct session *session_begin(
     struct engine *e, const struct tuple *original, enum ph_service svc, bool resumed)
 {
 	const struct tracker *tracker = tracker_of(svc);
-	struct session *s, *old;
-	enum reason why;
+	struct session *s, *old = NULL;
+	enum reason why = REASON_NONE;
 
+	if (tracker && tracker->one_way)
+		old = session_talking(&e->sessions, original);
 	if (!tracker || !e->policy.service[svc].enabled)
 		why = REASON_NO_SERVICE;
-	else
+	else if (!old) /* whose place it takes */
 		why = room_for_session(e, original);
 	if (why != REASON_NONE) {
 		refuse_session(e, why, original, svc);
 		return NULL;
 	}
-	old = tracker->one_way ? session_talking(&e->sessions, original) : NULL;
 	s = session_new(&e->sessions, original, tracker);
 	if (s && !join_pair(e, s)) {
 		session_free(&e->sessions, s);
@@ -192,7 +193,7 @@ static bool looked_into(enum ph_service svc)
 {
 	const struct tracker *tracker = tracker_of(svc);
 
-	return !tracker || tracker->bytes;
+	return !tracker || tracker->bytes || tracker->datagram;
 }
 
 static bool one_way(enum ph_service svc)
@@ -315,8 +316,8 @@ static void on_ct_new(struct engine *e, const struct event *ev)
 	on_let_in(e, ev);
 	/* Flows that are not looked into begin with this event, all others with their first packet.
 	 */
-	if (ev->mark_field == (PH_MARK_F_CONTROL | svc) && tracker_of(svc) &&
-	    !tracker_of(svc)->bytes && !session_of(&e->sessions, &ev->tuple))
+	if (ev->mark_field == (PH_MARK_F_CONTROL | svc) && tracker_of(svc) && !looked_into(svc) &&
+	    !session_of(&e->sessions, &ev->tuple))
 		(void)session_begin(e, &ev->tuple, svc, false);
 }
 
@@ -522,7 +523,7 @@ void engine_input(struct engine *e, const struct event *ev, struct decision *out
 		on_tick(e);
 		break;
 	}
-	out->more = e->comparing || next_deadline(e) <= e->now;
+	out->more = e->pairs.compare || next_deadline(e) <= e->now;
 	e->stats.live_sessions = HASH_CNT(by_id, e->sessions.by_id);
 	e->stats.live_pinholes = HASH_CNT(by_id, e->pinholes.by_id);
 	e->stats.open_pinholes = e->pinholes.open;
@@ -560,7 +561,7 @@ uint64_t engine_deadline(const struct engine *e)
 	uint64_t at = next_deadline(e);
 	uint64_t linger = deadline_next(&e->pairs.lingers);
 
-	if (e->comparing)
+	if (e->pairs.compare)
 		return 0;
 	at = at < linger ? at : linger;
 	return at >= DEADLINE_NEVER - 1 ? DEADLINE_NEVER : at;
@@ -633,7 +634,11 @@ enum match engine_match(
 		*service = (enum ph_service)p->service;
 		return p->lasting ? MATCH_CONTROL : MATCH_BOUND;
 	}
-	return usable(e, t) ? MATCH_EXPECTED : MATCH_NONE;
+	if (usable(e, t))
+		return MATCH_EXPECTED;
+	inverted = tuple_invert(t);
+	inverted.dport = t->dport;
+	return session_talking(&e->sessions, &inverted) ? MATCH_SHUT : MATCH_NONE;
 }
 
 bool engine_another_master(const struct engine *e, uint32_t id, struct tuple *master)

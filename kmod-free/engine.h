@@ -130,10 +130,11 @@ const struct pinhole *engine_pinhole(const struct engine *e, uint32_t id);
 
 /*
  * What a packet with this tuple is to the engine: part of a session (service and dir are set), the
- * first packet of an expected flow, part of a bound flow, or nothing. For adapters that have no
- * kernel to ask, such as replay.
+ * first packet of an expected flow, part of a bound flow, or nothing. SHUT is nothing, too: what
+ * the peer of a one-way session sends while no pinhole lets it in. For adapters that have no kernel
+ * to ask, such as replay.
  */
-enum match { MATCH_NONE, MATCH_CONTROL, MATCH_EXPECTED, MATCH_BOUND };
+enum match { MATCH_NONE, MATCH_SHUT, MATCH_CONTROL, MATCH_EXPECTED, MATCH_BOUND };
 enum match engine_match(
     const struct engine *e, const struct tuple *t, enum ph_service *service, enum dir *dir);
 

@@ -22,10 +22,8 @@ struct pair *pair_of_pinhole(const struct engine *e, const struct pinhole *p)
 
 static void to_compare(struct engine *e, struct pair *pair)
 {
-	if (!e->local.known)
-		return;
-	pair->compare = true;
-	e->comparing = true;
+	if (e->local.known)
+		pair_compare(&e->pairs, pair, true);
 }
 
 void pair_flow_began(struct engine *e, struct pair *pair)
@@ -476,19 +474,15 @@ static bool compare(struct engine *e, struct pair *pair)
 
 void pairs_compare(struct engine *e)
 {
-	struct pair *pair, *tmp;
+	struct pair *pair;
 
-	if (!e->comparing)
-		return;
-	HASH_ITER (hh, e->pairs.all, pair, tmp) {
-		if (!pair->compare)
-			continue;
+	while ((pair = e->pairs.compare)) {
 		if (!compare(e, pair))
 			return;
-		pair->compare = pair->news = false;
+		pair_compare(&e->pairs, pair, false);
+		pair->news = false;
 		pair_put(&e->pairs, pair);
 	}
-	e->comparing = false;
 }
 
 void pairs_to_compare(struct engine *e)

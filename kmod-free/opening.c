@@ -344,7 +344,7 @@ static struct pinhole *bind_flow(
 		return NULL;
 	}
 	/* From here on conntrack says when it ends, and for lasting ones their silence. */
-	if (p->lasting && !p->looped)
+	if (p->lasting && !p->blind)
 		pinhole_expire_at(&e->pinholes, p, e->now + HOLD);
 	else
 		pinhole_expire_at(&e->pinholes, p, DEADLINE_NEVER);

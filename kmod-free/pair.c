@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 static void order(const struct addr *a, const struct addr *b, struct addr hosts[2])
 {
@@ -63,10 +64,20 @@ out:
 	return NULL;
 }
 
+void pair_compare(struct pairs *t, struct pair *p, bool compare)
+{
+	if (compare && !p->compare)
+		DL_APPEND(t->compare, p);
+	if (!compare && p->compare)
+		DL_DELETE(t->compare, p);
+	p->compare = compare;
+}
+
 void pair_put(struct pairs *t, struct pair *p)
 {
 	if (p->flows || p->owner.pinholes)
 		return;
+	pair_compare(t, p, false);
 	deadline_disarm(&t->lingers, &p->linger);
 	HASH_DELETE(hh, t->all, p);
 	free(p);

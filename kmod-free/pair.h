@@ -16,14 +16,17 @@ struct pair {
 	struct tuple last;     /* the last that finished: conntrack keeps it for a while */
 	uint64_t told_since; /* ns, engine time: ports given up since then, whose users are told */
 	uint32_t told;
-	struct deadline linger; /* armed while there is no flow and mappings are still open */
-	bool compare;           /* with what runs on this host, at the next chance */
-	bool news;              /* and what runs there has just been told anew */
+	struct deadline linger;   /* armed while there is no flow and mappings are still open */
+	bool compare;             /* with what runs on this host, at the next chance */
+	bool news;                /* and what runs there has just been told anew */
+	struct pair *prev, *next; /* within those to compare */
 	UT_hash_handle hh;
 };
 
 struct pairs {
 	struct pair *all; /* uthash head */
+	struct pair
+	    *compare; /* those to compare (utlist.h): one flow must not cost a look at all */
 	struct deadlines lingers;
 	uint8_t hash_key[HASH_KEY_LEN];
 };
@@ -32,6 +35,9 @@ struct pair *pair_of(const struct pairs *t, const struct addr *a, const struct a
 
 /* The pair, made if it is new. NULL when memory is out. */
 struct pair *pair_get(struct pairs *t, const struct addr *a, const struct addr *b);
+
+/* To be compared, or no longer. */
+void pair_compare(struct pairs *t, struct pair *p, bool compare);
 
 /* Forgets the pair when it has neither flows nor mappings. */
 void pair_put(struct pairs *t, struct pair *p);

@@ -47,7 +47,7 @@ struct pinhole {
 	uint8_t doom;      /* enum reason, for TODO_CLOSE */
 	bool many;
 	bool lasting; /* for one flow at a time while its session lives; silence ends that flow */
-	bool looped;  /* from and to the same host, and nothing in it is looked at */
+	bool blind;   /* likewise, but what is in that flow is not looked at: conntrack ends it */
 	bool paired;  /* its owner is a pair */
 	bool portmap; /* leads to an rpcbind, which is a control port itself */
 	bool moved;   /* closes because its port was given up: whoever still uses it is told so */

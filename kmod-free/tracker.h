@@ -32,8 +32,8 @@ struct request {
 	 * again, it is the one that is there.
 	 */
 	bool lasting;
-	bool looped; /* the flow comes back to its sender: both its addresses are its destination's
-		      */
+	bool blind;  /* likewise, and what is in that flow is not looked at */
+	bool looped; /* it comes back to its sender: both its addresses are its destination's */
 };
 
 /* What a tracker tells people of a session: a number, or a word in its place. */
@@ -85,9 +85,11 @@ void track_withdraw(struct track *t, uint32_t id, enum reason why);
 /*
  * One-way services. This direction has spoken, and will again within ns: else its flow has ended,
  * and with ORIGINAL the session. Without this call nothing is let in by a packet. Or the reply's
- * flow has ended now, as one of the two has said.
+ * flow, if there is one, may be silent for ns from now; or it has ended now, as one of the two has
+ * said. The state of a session whose source port changes goes to the one that takes its place.
  */
 void track_alive(struct track *t, enum dir dir, uint64_t ns);
+void track_stays(struct track *t, uint64_t ns);
 void track_ended(struct track *t, enum reason why);
 
 /* The control port of the session. */

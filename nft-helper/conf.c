@@ -467,6 +467,7 @@ static int set_option(cfg_t *cfg, cfg_opt_t *opt, const char *word, void *result
 /* libconfuse: a block has been closed. */
 static int check_block(cfg_t *cfg, cfg_opt_t *opt)
 {
+	static const enum setting_id lists[] = { SET_PORTS, SET_PEERS };
 	cfg_t *block = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
 	enum ph_service svc;
 
@@ -478,9 +479,24 @@ static int check_block(cfg_t *cfg, cfg_opt_t *opt)
 	}
 	if (!block_service(current, block, &svc))
 		return -1;
-	/* An empty list calls nobody: no port, only what the firewall has marked (-j PINHOLE). */
-	if (!current->seen[SET_PORTS][svc] && (cfg_getopt(block, "ports")->flags & CFGF_MODIFIED))
-		current->config.policy.service[svc].n_ports = 0;
+	/*
+	 * An empty list calls nobody: what is left is what the firewall itself marks (-j PINHOLE),
+	 * which it cannot for one-way flows. No peers would be understood as all of them.
+	 */
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		const char *name = settings[lists[i]].name;
+
+		if (current->seen[lists[i]][svc] ||
+		    !(cfg_getopt(block, name)->flags & CFGF_MODIFIED))
+			continue;
+		if (lists[i] == SET_PORTS && !tracker_of(svc)->one_way) {
+			current->config.policy.service[svc].n_ports = 0;
+			continue;
+		}
+		complain(
+		    current, cfg->line, "'%s' of service %s is empty", name, service_word(svc));
+		return -1;
+	}
 	return 0;
 }
 

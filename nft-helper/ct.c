@@ -31,6 +31,7 @@
 struct ct {
 	struct mnl_socket *events, *requests;
 	uint32_t mark_mask, seq;
+	bool lost;                       /* events, of which the caller has not been told yet */
 	struct nf_conntrack *flow[2][2]; /* to be admitted: IPv6, UDP */
 	uint8_t batch[2 * ADMIT_SLICE * MESSAGE_MAX] __attribute__((aligned(NLMSG_ALIGNTO)));
 };
@@ -256,6 +257,11 @@ static bool is_ct(const struct nlmsghdr *nlh, unsigned int type)
 	return nlh->nlmsg_type == (NFNL_SUBSYS_CTNETLINK << 8 | type);
 }
 
+/*
+ * A socket that has overflowed says so once, and not again before it has been read empty
+ * (NETLINK_S_CONGESTED, netlink_rcv_wake()): what is lost during a dump would go unnoticed if the
+ * dump came first.
+ */
 int ct_events(struct ct *ct, ct_seen *seen, void *arg)
 {
 	union {
@@ -271,6 +277,14 @@ int ct_events(struct ct *ct, ct_seen *seen, void *arg)
 
 		if (got < 0 && errno == EINTR)
 			continue;
+		if (got < 0 && errno == ENOBUFS) {
+			ct->lost = true;
+			continue;
+		}
+		if (got < 0 && errno == EAGAIN && ct->lost) {
+			ct->lost = false;
+			return -ENOBUFS;
+		}
 		if (got < 0)
 			return errno == EAGAIN ? 0 : -errno;
 		for (; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
@@ -281,7 +295,7 @@ int ct_events(struct ct *ct, ct_seen *seen, void *arg)
 				continue;
 			if ((gone || is_ct(nlh, IPCTNL_MSG_CT_NEW)) &&
 			    !report(nlh, gone, seen, arg))
-				return -ENOBUFS; /* lost, as when the socket overflows */
+				ct->lost = true; /* as when the socket overflows */
 		}
 	}
 	return 0;

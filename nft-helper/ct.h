@@ -36,8 +36,8 @@ int ct_event_fd(const struct ct *ct);
 
 /*
  * Reads what waits, up to some thousand events (the descriptor stays readable then). 0; -ENOBUFS
- * when events were lost (dump and resync); other -errno. The end of an entry that this process
- * deleted or replaced itself is not reported.
+ * when events were lost and what was left has been read (dump and resync); other -errno. The end of
+ * an entry that this process deleted or replaced itself is not reported.
  */
 int ct_events(struct ct *ct, ct_seen *seen, void *arg);
 

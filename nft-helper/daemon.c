@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
@@ -33,10 +34,15 @@
 #define CONTROL_RANGE 0xffff /* everything */
 #define TICK_LEAST    (100 * (NSEC_PER_SEC / 1000))
 #define REST          (20 * (NSEC_PER_SEC / 1000))
+#define SHORT_REST    (5 * (NSEC_PER_SEC / 1000))
+#define OFTEN         (2 * (NSEC_PER_SEC / 1000))
 #define SPENT_MAX     64
 #define FAILED_MAX    64
 #define MASTERS_TRIED 4
-#define ADMITS_MAX    (2 * QUEUE_BURST) /* of held packets, and of copies that came with them */
+#define NICE          (-10)
+#define ADMITS_MAX    (2 * QUEUE_BURST)     /* of held packets, and of copies that came with them */
+#define SAVE_ITEMS    64                    /* a portion of the state file, some 0.3 ms */
+#define SAVE_PAUSE    (NSEC_PER_SEC / 1000) /* between two */
 
 struct counters {
 	uint64_t commits, commit_failures, admit_failures, resyncs, copies_lost, nat,
@@ -58,11 +64,14 @@ struct daemon {
 	sd_event *event;
 	sd_event_source *tick, *save, *rest;
 	sd_event_source *told[2]; /* conntrack and NFLOG */
-	uint64_t save_not_before; /* ns, engine time */
-	bool dirty;               /* state has changed since it was saved */
-	bool staged;              /* the table has something to commit before packets are let go */
-	unsigned int spent;       /* elements to remove when there is time */
-	bool resting, busy;       /* see rest() */
+	uint64_t told_at;         /* ns, engine time */
+	uint64_t save_not_before; /* likewise */
+	uint64_t save_took;       /* ns, of what is under way */
+	struct state_saving *saving;
+	bool dirty;         /* state has changed since it was saved */
+	bool staged;        /* the table has something to commit before packets are let go */
+	unsigned int spent; /* elements to remove when there is time */
+	bool resting, busy; /* see rest() */
 	bool confined;
 	struct counters counters;
 	/* One burst: */
@@ -244,8 +253,23 @@ static void retry_admit(struct daemon *d, struct op *op, int *error)
 	}
 }
 
+/* What has closed since it was decided on is not created any more. */
+static void forget_closed(struct daemon *d)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < d->n_admits; i++) {
+		if (engine_pinhole(d->engine, d->admits[i].id))
+			d->admits[n++] = d->admits[i];
+		else if (!d->admits[i].many)
+			stage_spent(d, &d->admits[i]);
+	}
+	d->n_admits = n;
+}
+
 static void admit_all(struct daemon *d, int *error)
 {
+	forget_closed(d);
 	if (!d->n_admits)
 		return;
 	(void)ct_admit(d->ct, d->admits, d->n_admits, error);
@@ -384,7 +408,7 @@ static void on_ct_entry(void *arg, const struct ct_entry *entry)
 	 * An old entry of the same tuple may end (a port is used again) after its successor has
 	 * been seen: then this is not the end of what the engine knows.
 	 */
-	if (entry->gone && (engine_match(d->engine, &entry->tuple, &service, &dir) == MATCH_NONE ||
+	if (entry->gone && (engine_match(d->engine, &entry->tuple, &service, &dir) <= MATCH_SHUT ||
 			       ct_exists(d->ct, &entry->tuple)))
 		return;
 	feed(d, &ev);
@@ -464,16 +488,16 @@ static int read_told(struct daemon *d, bool conntrack)
 /*
  * While packets are held, copies are read with each burst of them anyway, and being woken for every
  * FIN and every conntrack event would cost more than reading them: both sockets rest for a while.
+ * So they do, but for a moment only, when there are many copies and nothing is held.
  */
-static void rest(struct daemon *d)
+static void rest(struct daemon *d, uint64_t ns)
 {
-	d->busy = true;
-	if (d->resting || !d->queue)
+	if (d->resting)
 		return;
 	d->resting = true;
 	for (int i = 0; i < 2; i++)
 		(void)sd_event_source_set_enabled(d->told[i], SD_EVENT_OFF);
-	(void)sd_event_source_set_time_relative(d->rest, REST / 1000);
+	(void)sd_event_source_set_time_relative(d->rest, ns / 1000);
 	(void)sd_event_source_set_enabled(d->rest, SD_EVENT_ONESHOT);
 }
 
@@ -497,8 +521,7 @@ static int on_rest(sd_event_source *s, uint64_t usec, void *arg)
 	(void)s, (void)usec;
 	d->resting = d->busy = false;
 	if (busy) {
-		rest(d);
-		d->busy = false;
+		rest(d, REST);
 	} else {
 		for (int i = 0; i < 2; i++)
 			(void)sd_event_source_set_enabled(d->told[i], SD_EVENT_ON);
@@ -509,9 +532,12 @@ static int on_rest(sd_event_source *s, uint64_t usec, void *arg)
 static int on_told(sd_event_source *s, int fd, uint32_t revents, void *arg)
 {
 	struct daemon *d = arg;
+	uint64_t now = engine_now();
 
 	(void)s, (void)fd, (void)revents;
-	rest(d);
+	if (d->queue && now - d->told_at < OFTEN)
+		rest(d, SHORT_REST);
+	d->told_at = now;
 	return read_idle(d);
 }
 
@@ -544,7 +570,8 @@ static int on_queue(sd_event_source *s, int fd, uint32_t revents, void *arg)
 			return fail(d, "cannot let go held packets (nfnetlink_queue)", err);
 		settle_admits(d, error);
 	} while (held == QUEUE_BURST);
-	rest(d);
+	d->busy = true;
+	rest(d, REST);
 	schedule(d);
 	return 0;
 }
@@ -623,19 +650,34 @@ static int adopt(struct daemon *d)
 /* --- time ---------------------------------------------------------------------------------------
  */
 
-static void save_state(struct daemon *d)
+/* The last words of a daemon that ends. */
+static void save_all(struct daemon *d)
 {
-	uint64_t began = engine_now(), took;
 	int err = state_save(d->dir, d->engine);
 
+	if (err < 0)
+		log_peer(LOG_LEVEL_WARNING, "cannot save state: %s", strerror(-err));
+}
+
+/* Another portion, or the first. 1 while there are more. */
+static int save_some(struct daemon *d)
+{
+	int err = 0;
+
+	if (!d->saving) {
+		d->dirty = false;
+		d->save_took = 0;
+		err = state_begin(&d->saving, d->dir, d->engine);
+	}
+	if (!err)
+		err = state_continue(d->saving, d->engine, SAVE_ITEMS);
+	if (err != 1)
+		d->saving = NULL;
 	if (err < 0) {
 		d->counters.state_failures++;
 		log_peer(LOG_LEVEL_WARNING, "cannot save state: %s", strerror(-err));
 	}
-	d->dirty = false;
-	/* A large state is saved less often: 2 % of the time at most. */
-	took = engine_now() - began;
-	d->save_not_before = began + (50 * took > NSEC_PER_SEC ? 50 * took : NSEC_PER_SEC);
+	return err;
 }
 
 /* Nobody is silent whose words have come and were not read yet. */
@@ -652,15 +694,6 @@ static int on_tick(sd_event_source *s, uint64_t usec, void *arg)
 	feed(d, &ev);
 	commit(d);
 	schedule(d);
-	return 0;
-}
-
-static int on_save(sd_event_source *s, uint64_t usec, void *arg)
-{
-	struct daemon *d = arg;
-
-	(void)s, (void)usec;
-	save_state(d);
 	return 0;
 }
 
@@ -688,8 +721,29 @@ static void schedule(struct daemon *d)
 		rpcmap_watch(d->rpcmap, stats->live_sessions > 0 || stats->live_pinholes > 0);
 	if (at != DEADLINE_NEVER)
 		arm(d->tick, at > now + TICK_LEAST ? at : now + TICK_LEAST);
-	if (d->dirty)
+	if (d->dirty && !d->saving)
 		arm(d->save, d->save_not_before > now ? d->save_not_before : now + TICK_LEAST);
+}
+
+static int on_save(sd_event_source *s, uint64_t usec, void *arg)
+{
+	struct daemon *d = arg;
+	uint64_t began = engine_now(), now;
+	int more;
+
+	(void)s, (void)usec;
+	more = save_some(d);
+	now = engine_now();
+	d->save_took += now - began;
+	if (more == 1) {
+		arm(d->save, now + SAVE_PAUSE);
+		return 0;
+	}
+	/* A large state is saved less often: 2 % of the time at most. */
+	d->save_not_before =
+	    now + (50 * d->save_took > NSEC_PER_SEC ? 50 * d->save_took : NSEC_PER_SEC);
+	schedule(d);
+	return 0;
 }
 
 /* --- configuration ------------------------------------------------------------------------------
@@ -1012,7 +1066,7 @@ static int open_loop(struct daemon *d)
 	if (err >= 0)
 		err = sd_event_source_set_enabled(d->tick, SD_EVENT_OFF);
 	if (err >= 0)
-		err = sd_event_add_time(d->event, &d->save, CLOCK_BOOTTIME, 0, 10000, on_save, d);
+		err = sd_event_add_time(d->event, &d->save, CLOCK_BOOTTIME, 0, 1000, on_save, d);
 	if (err >= 0)
 		err = sd_event_source_set_enabled(d->save, SD_EVENT_OFF);
 	if (err >= 0)
@@ -1038,10 +1092,18 @@ static int block_signals(void)
 	return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
 }
 
+/* Others wait for what it holds. Where it may not, a unit's Nice= has seen to it. */
+static void hurry(void)
+{
+	(void)setpriority(PRIO_PROCESS, 0, NICE);
+}
+
 static int check_privileges(void)
 {
-	if (privs_net_admin())
+	if (privs_net_admin()) {
+		hurry();
 		return 0;
+	}
 	log_line(
 	    LOG_LEVEL_ERROR, "pinholed needs CAP_NET_ADMIN: start it as root or from its unit");
 	return -EPERM;
@@ -1139,8 +1201,9 @@ void daemon_stop(struct daemon *d)
 {
 	if (!d)
 		return;
+	state_abandon(d->saving);
 	if (d->engine && d->dir >= 0 && d->table)
-		save_state(d);
+		save_all(d);
 	rpcmap_stop(d->rpcmap);
 	ctl_close(d->ctl);
 	if (d->table)

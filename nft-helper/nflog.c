@@ -10,6 +10,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_log.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -21,6 +22,7 @@ struct nflog {
 	struct mmsghdr messages[NFLOG_BURST];
 	struct iovec iov[NFLOG_BURST];
 	unsigned int received;
+	bool lost; /* copies, of which the caller has not been told yet */
 	char buffers[NFLOG_BURST][MESSAGE_MAX] __attribute__((aligned(8)));
 };
 
@@ -164,11 +166,19 @@ static int on_message(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
+/* As in ct_events(): the socket has to be read empty before it tells of a further loss. */
 int nflog_receive(struct nflog *log)
 {
-	int n = recvmmsg(nflog_fd(log), log->messages, NFLOG_BURST, MSG_DONTWAIT, NULL);
+	int n;
 
+	do
+		n = recvmmsg(nflog_fd(log), log->messages, NFLOG_BURST, MSG_DONTWAIT, NULL);
+	while (n < 0 && errno == ENOBUFS && (log->lost = true));
 	log->received = n > 0 ? (unsigned int)n : 0;
+	if (n < 0 && errno == EAGAIN && log->lost) {
+		log->lost = false;
+		return -ENOBUFS;
+	}
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	return n;

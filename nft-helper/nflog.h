@@ -34,7 +34,8 @@ int nflog_fd(const struct nflog *log);
 
 /*
  * Takes up to NFLOG_BURST copies without waiting, and shows none yet. Returns how many messages
- * there were (a full burst means that more may wait); -ENOBUFS when some were lost; other -errno.
+ * there were (a full burst means that more may wait); -ENOBUFS when some were lost and what was
+ * left has been taken; other -errno.
  */
 int nflog_receive(struct nflog *log);
 

@@ -71,6 +71,8 @@ static bool classify(const struct replay *r, const struct packet *p, struct even
 	case MATCH_BOUND:
 		ev->kind = EV_END;
 		return p->tuple.l4proto == L4_TCP && (p->tcp_flags & (TCP_FIN | TCP_RST));
+	case MATCH_SHUT: /* who of two hosts speaks first is taken for the trusted one */
+		return false;
 	case MATCH_NONE:
 		break;
 	}

@@ -79,10 +79,18 @@ static const enum family families[] = { FAMILY_IPV4, FAMILY_IPV6 };
 	for (enum family f = FAMILY_IPV4; f <= FAMILY_IPV6;                                        \
 	     f = (enum family)(f + (FAMILY_IPV6 - FAMILY_IPV4)))
 
-/* Of services that are copied, flows of which a packet has been shown lately: one of an everyday
- * kind, one with news. And ports at which a first packet has just knocked. */
-static const char *const shown_name[] = { "shown4", "shown6" };
-static const char *const news_name[] = { "news4", "news6" };
+/*
+ * Of services that are copied, flows of which a packet that says so has been shown lately: BFD's
+ * states in their order. And ports at which a first packet has just knocked.
+ */
+#define STATES   4
+#define STATE_UP 3
+static const char *const says_name[STATES][2] = {
+	{ "says_admin4", "says_admin6" },
+	{ "says_down4", "says_down6" },
+	{ "says_init4", "says_init6" },
+	{ "says_up4", "says_up6" },
+};
 static const char *const knock_name[] = { "knock4", "knock6" };
 static const char link_knock_name[] = "knockl6";
 
@@ -500,6 +508,14 @@ static void if_dport(struct rule *r, uint16_t port)
 
 	load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, NFT_REG_1);
 	compare(r, NFT_CMP_EQ, &be, sizeof(be));
+}
+
+/* @th,72,8 & 0xc0 OP state << 6 */
+static void if_state_bits(struct rule *r, enum nft_cmp_ops op, unsigned int state)
+{
+	load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 9, 1, NFT_REG_1);
+	mask_u8(r, 0xc0);
+	compare_u8(r, op, (uint8_t)(state << 6));
 }
 
 /* iif != "lo" */
@@ -945,6 +961,18 @@ static const char *admit_stem(const struct plan *p)
 	return p->setup.policy.admit == ADMIT_RELATED ? "first" : "admit";
 }
 
+/* watch_bfd_news, answer_bfd, answer_bfd_news; watch_bfd is wanted anyway. */
+static void show_chains(struct chains *c, const char *name)
+{
+	char stem[CHAIN_NAME / 2];
+
+	(void)snprintf(stem, sizeof(stem), "watch_%.8s", name);
+	chain_want(c, stem, "_news", NO_HOOK, 0);
+	(void)snprintf(stem, sizeof(stem), "answer_%.8s", name);
+	chain_want(c, stem, "", NO_HOOK, 0);
+	chain_want(c, stem, "_news", NO_HOOK, 0);
+}
+
 /* All chains of a plan, in the order in which they are to be listed. */
 static void chains_of(struct chains *c, const struct plan *p)
 {
@@ -978,7 +1006,7 @@ static void chains_of(struct chains *c, const struct plan *p)
 		if (queued(p, svc))
 			chain_want(c, "capture_", name, NO_HOOK, 0);
 		else if (captured(p, svc))
-			chain_want(c, "answer_", name, NO_HOOK, 0);
+			show_chains(c, name);
 		chain_want(c, "watch_", name, NO_HOOK, 0);
 	}
 	if (p->moved) {
@@ -1488,41 +1516,55 @@ static void watch_service_rules(struct batch *b, const struct plan *p, enum ph_s
 }
 
 /*
+ *   FLOW != @says_up4 add @says_up4 { FLOW } log group N snaplen 128
+ *
+ * The state is the upper two bits of BFD's second byte (RFC 5880 section 4.1).
+ */
+static void says_rules(struct batch *b, const char *chain, unsigned int state, uint16_t group)
+{
+	EACH_FAMILY(f)
+	{
+		struct rule r = rule_begin(b, chain);
+
+		/* th sport without a transport is printed as udp sport only behind this. */
+		if_l4proto(&r, IPPROTO_UDP);
+		if (state != STATE_UP)
+			if_state_bits(&r, NFT_CMP_EQ, state);
+		load_flow(&r, f, false);
+		once_in_a_while(&r, says_name[state][f == FAMILY_IPV6]);
+		log_group(&r, group, HEADERS_SNAPLEN);
+		rule_end(&r);
+	}
+}
+
+/*
  * One-way flows, of which a few packets are copied:
  *
- *   @th,72,8 & 0xc0 != 0xc0 FLOW != @news4 add @news4 { FLOW } log group N snaplen 128
- *   FLOW != @shown4 add @shown4 { FLOW } log group N snaplen 128
+ *   ct status snat,dnat return
+ *   @th,72,8 & 0xc0 != 0xc0 goto watch_bfd_news
+ *   FLOW != @says_up4 ...
  *
- * The byte is BFD's second one, the state is its upper two bits, and 3 is Up (RFC 5880 section
- * 4.1). So a change of state is always shown at once, and of what does not change two packets a
- * second, at whatever rate they come.
+ * So what a flow has not said for half a second is shown at once, and of what it repeats two
+ * packets a second, at whatever rate they come.
  */
 static void show_rules(
     struct batch *b, const struct plan *p, enum ph_service svc, const char *stem, unsigned int dir)
 {
 	const uint16_t group = ph_capture(p->setup.queue_base, svc, dir);
-	char chain[CHAIN_NAME];
+	char chain[CHAIN_NAME], news[CHAIN_NAME];
 	struct rule r;
 
 	(void)snprintf(chain, sizeof(chain), "%s_%s", stem, service_rules[svc].name);
+	(void)snprintf(news, sizeof(news), "%s_%s_news", stem, service_rules[svc].name);
 	r = rule_begin(b, chain);
 	if_translated(&r);
 	rule_verdict(&r, NFT_RETURN, NULL);
-	for (unsigned int i = 0; i < 4; i++) {
-		bool news = i < 2;
-
-		r = rule_begin(b, chain);
-		if_l4proto(&r, IPPROTO_UDP);
-		if (news) {
-			load_payload(&r, NFT_PAYLOAD_TRANSPORT_HEADER, 9, 1, NFT_REG_1);
-			mask_u8(&r, 0xc0);
-			compare_u8(&r, NFT_CMP_NEQ, 0xc0);
-		}
-		load_flow(&r, families[i % 2], false);
-		once_in_a_while(&r, (news ? news_name : shown_name)[i % 2]);
-		log_group(&r, group, HEADERS_SNAPLEN);
-		rule_end(&r);
-	}
+	r = rule_begin(b, chain);
+	if_state_bits(&r, NFT_CMP_NEQ, STATE_UP);
+	rule_verdict(&r, NFT_GOTO, news);
+	says_rules(b, chain, STATE_UP, group);
+	for (unsigned int state = 0; state < STATE_UP; state++)
+		says_rules(b, news, state, group);
 }
 
 /*
@@ -1804,10 +1846,9 @@ static void write_sets(struct batch *b, const struct plan *from, struct plan *to
 	if (!to->shown && has_copied(to)) {
 		EACH_FAMILY(f)
 		{
-			packet_set(b, (*id)++, shown_name[f == FAMILY_IPV6], f, flow_type(f),
-			    SHOWN_TIMEOUT);
-			packet_set(b, (*id)++, news_name[f == FAMILY_IPV6], f, flow_type(f),
-			    SHOWN_TIMEOUT);
+			for (unsigned int state = 0; state < STATES; state++)
+				packet_set(b, (*id)++, says_name[state][f == FAMILY_IPV6], f,
+				    flow_type(f), SHOWN_TIMEOUT);
 		}
 		to->shown = true;
 	}

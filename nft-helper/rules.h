@@ -49,7 +49,7 @@ struct plan {
 	unsigned int limited;     /* of these: one-flow sets whose elements admit one packet */
 	bool seen;                /* there are seen4 and seen6 */
 	bool moved;               /* there are moved4 and moved6 */
-	bool shown;               /* there are shown4, news4, ... */
+	bool shown;               /* there are says_up4 and its like */
 	bool knock;               /* there are knock4 and knock6 */
 };
 

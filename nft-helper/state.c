@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -79,42 +81,119 @@ static bool worth_saving(const struct pinhole *p)
 	return p->owner && !p->parent_id && !p->lasting && (p->program || !p->many);
 }
 
-static int write_all(FILE *f, const struct engine *e)
-{
-	int err = put_line(f, json_pack("{s:s,s:i}", "kind", "state", "version", STATE_VERSION));
+struct state_saving {
+	FILE *f;
+	int dir;
+	size_t n_sessions, n_pinholes, next;
+	uint32_t ids[]; /* of sessions, then of pinholes */
+};
 
-	for (const struct session *s = engine_first_session(e); s && !err;
-	     s = engine_next_session(s))
-		if (!s->tracker->one_way)
-			err = put_line(f, session_json(s));
-	for (const struct pinhole *p = engine_first_pinhole(e); p && !err;
-	     p = engine_next_pinhole(p))
-		if (worth_saving(p))
-			err = put_line(f, pinhole_json(p));
-	return err;
+static size_t count_all(const struct engine *e)
+{
+	const struct engine_stats *stats = engine_stats(e);
+
+	return (size_t)stats->live_sessions + stats->live_pinholes;
 }
 
-int state_save(int dir, const struct engine *e)
+static void note_all(struct state_saving *s, const struct engine *e, size_t room)
+{
+	for (const struct session *i = engine_first_session(e); i && room;
+	     i = engine_next_session(i), room--)
+		s->ids[s->n_sessions++] = i->id;
+	for (const struct pinhole *i = engine_first_pinhole(e); i && room;
+	     i = engine_next_pinhole(i), room--)
+		s->ids[s->n_sessions + s->n_pinholes++] = i->id;
+}
+
+static FILE *open_tmp(int dir)
 {
 	int fd =
 	    openat(dir, STATE_TMP, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+	int err = errno;
+
+	if (!f && fd >= 0)
+		(void)close(fd);
+	errno = err;
+	return f;
+}
+
+int state_begin(struct state_saving **out, int dir, const struct engine *e)
+{
+	const size_t room = count_all(e);
+	struct state_saving *s = malloc(sizeof(*s) + room * sizeof(s->ids[0]));
 	int err;
 
-	if (!f) {
+	*out = NULL;
+	if (!s)
+		return -ENOMEM;
+	*s = (struct state_saving){ .dir = dir, .f = open_tmp(dir) };
+	if (!s->f) {
 		err = -errno;
-		if (fd >= 0)
-			(void)close(fd);
+		free(s);
 		return err;
 	}
-	err = write_all(f, e);
-	if (fclose(f) != 0 && !err)
+	err = put_line(s->f, json_pack("{s:s,s:i}", "kind", "state", "version", STATE_VERSION));
+	if (err) {
+		state_abandon(s);
+		return err;
+	}
+	note_all(s, e, room);
+	*out = s;
+	return 0;
+}
+
+static int write_item(struct state_saving *s, const struct engine *e)
+{
+	const uint32_t id = s->ids[s->next];
+	const struct session *session;
+	const struct pinhole *p;
+
+	if (s->next++ < s->n_sessions) {
+		session = engine_session(e, id);
+		return session && !session->tracker->one_way ? put_line(s->f, session_json(session))
+							     : 0;
+	}
+	p = engine_pinhole(e, id);
+	return p && worth_saving(p) ? put_line(s->f, pinhole_json(p)) : 0;
+}
+
+int state_continue(struct state_saving *s, const struct engine *e, unsigned int items)
+{
+	int err = 0;
+
+	for (; !err && items && s->next < s->n_sessions + s->n_pinholes; items--)
+		err = write_item(s, e);
+	if (!err && s->next < s->n_sessions + s->n_pinholes)
+		return 1;
+	if (fclose(s->f) != 0 && !err)
 		err = -errno;
-	if (!err && renameat(dir, STATE_TMP, dir, PH_STATE_FILE) < 0)
+	s->f = NULL;
+	if (!err && renameat(s->dir, STATE_TMP, s->dir, PH_STATE_FILE) < 0)
 		err = -errno;
 	if (err)
-		(void)unlinkat(dir, STATE_TMP, 0);
+		state_abandon(s);
+	else
+		free(s);
 	return err;
+}
+
+void state_abandon(struct state_saving *s)
+{
+	if (!s)
+		return;
+	if (s->f)
+		(void)fclose(s->f);
+	(void)unlinkat(s->dir, STATE_TMP, 0);
+	free(s);
+}
+
+int state_save(int dir, const struct engine *e)
+{
+	struct state_saving *s;
+	int err = state_begin(&s, dir, e);
+
+	return err ? err : state_continue(s, e, UINT_MAX);
 }
 
 static bool service_of(int n)

@@ -9,7 +9,23 @@
 
 #include "engine.h"
 
-/* Both take the directory as a descriptor. 0 or -errno. */
+struct state_saving;
+
+/*
+ * Saving 100 000 pinholes takes half a second, during which no held packet may wait: so it goes by
+ * portions. What is there when it begins is saved, unless it has ended before its turn comes. The
+ * directory is a descriptor. 0 or -errno.
+ */
+int state_begin(struct state_saving **out, int dir, const struct engine *e);
+
+/* The next `items`. 1: there are more; 0: all of them are in place; or -errno. Unless 1, s is gone.
+ */
+int state_continue(struct state_saving *s, const struct engine *e, unsigned int items);
+
+/* The file of before stays. NULL is fine. */
+void state_abandon(struct state_saving *s);
+
+/* All at once. */
 int state_save(int dir, const struct engine *e);
 
 /*

@@ -23,12 +23,15 @@
 
 enum state { ADMIN_DOWN, DOWN, INIT, UP };
 
+/* Section 4.1: what took the session down. */
+enum diag { DIAG_EXPIRED = 1 };
+
 enum flag { FLAG_AUTH = 0x04, FLAG_MULTIPOINT = 0x01 };
 
 /* What a side has last said of itself. */
 struct side {
 	bool seen;
-	uint8_t state, mult;
+	uint8_t state, mult, diag;
 	uint32_t discr, your_discr;
 	uint32_t desired_tx, required_rx, required_echo; /* us */
 };
@@ -36,7 +39,7 @@ struct side {
 struct bfd {
 	struct side side[2]; /* enum dir: ours, the peer's */
 	uint32_t pinhole;    /* for the peer's packets */
-	uint32_t echo[2];    /* pinhole for packets that come back to this side, or 0 */
+	uint32_t echo[2];    /* pinhole for echo packets of this side, or 0 */
 };
 
 static const char *const state_words[] = { "admin-down", "down", "init", "up" };
@@ -76,6 +79,7 @@ CURSOR_MUST static bool parse(struct cursor c, struct side *out)
 		return false;
 	out->seen = true;
 	out->state = flags >> 6;
+	out->diag = first & 0x1f;
 	return out->discr != 0 && (out->your_discr != 0 || out->state <= DOWN);
 }
 
@@ -101,6 +105,14 @@ static bool up(const struct bfd *b)
 	return b->side[DIR_ORIGINAL].state == UP && b->side[DIR_REPLY].state == UP;
 }
 
+/* One side may be up a packet earlier than the other, and send echo packets at once. */
+static bool rises(const struct bfd *b)
+{
+	const uint8_t ours = b->side[DIR_ORIGINAL].state, peer = b->side[DIR_REPLY].state;
+
+	return (ours == UP && peer >= INIT) || (peer == UP && ours >= INIT);
+}
+
 static uint64_t patience(const struct bfd *b, enum dir dir)
 {
 	uint64_t ns = detection(b, dir);
@@ -111,20 +123,26 @@ static uint64_t patience(const struct bfd *b, enum dir dir)
 /*
  * Packets that this side sends come back to it from the other's forwarding plane (RFC 5881 section
  * 4), which has to say that it does so (Required Min Echo RX Interval), and only while the session
- * is up.
+ * is up. FRR's bfdd does this over IPv4; over IPv6 it sends them to its peer's bfdd, which answers.
+ * Our own leave by themselves then, and their answers are replies.
  */
 static void echo(struct track *t, struct bfd *b, enum dir dir, struct cursor cause)
 {
+	const bool looped = track_family(t) == FAMILY_IPV4;
 	const struct request r = {
-		.dir = dir_other(dir),
+		.dir = looped ? dir_other(dir) : dir,
 		.l4proto = L4_UDP,
 		.port = BFD_ECHO,
 		.cause = cause,
 		.lasting = true,
-		.looped = true,
+		.blind = true,
+		.looped = looped,
 	};
 
-	if (up(b) && b->side[dir_other(dir)].required_echo != 0) {
+	if (!looped && dir == DIR_ORIGINAL)
+		return;
+
+	if (rises(b) && b->side[dir_other(dir)].required_echo != 0) {
 		b->echo[dir] = track_expect(t, &r);
 	} else if (b->echo[dir]) {
 		track_withdraw(t, b->echo[dir], REASON_NOT_UP);
@@ -151,6 +169,26 @@ static struct cursor describe(const struct side *s, char *text, size_t cap)
 /* --- our side -----------------------------------------------------------------------------------
  */
 
+/*
+ * Our side says that it has not heard its peer in time (6.8.4): as a diagnostic, or, because it
+ * has forgotten the peer's discriminator.
+ */
+static bool deaf(const struct side *before, const struct side *now)
+{
+	return before->seen &&
+	       ((before->your_discr != 0 && now->your_discr == 0) ||
+		   (before->state >= INIT && now->state == DOWN && now->diag == DIAG_EXPIRED));
+}
+
+/* From now on the intervals of the session count, and for what was said just before as well. */
+static void settle(struct track *t, const struct bfd *b, bool was_up)
+{
+	if (!up(b) || was_up)
+		return;
+	track_alive(t, DIR_ORIGINAL, patience(b, DIR_ORIGINAL));
+	track_stays(t, patience(b, DIR_REPLY));
+}
+
 static void spoken(struct track *t, struct bfd *b, const struct side *now)
 {
 	struct side *s = &b->side[DIR_ORIGINAL];
@@ -160,17 +198,22 @@ static void spoken(struct track *t, struct bfd *b, const struct side *now)
 		.port = track_port(t),
 		.lasting = true,
 	};
-	bool deaf = s->seen && s->your_discr != 0 && now->your_discr == 0;
+	/* In its next life it knows nobody yet, and its peer has still to notice. */
+	bool same = s->seen && s->discr == now->discr, was_up = up(b);
+	bool lost = same && deaf(s, now);
 	char text[128];
 
 	*s = *now;
 	r.cause = describe(s, text, sizeof(text));
-	/* Our side has forgotten its peer (6.8.4): so do we, whatever port it will have next. */
-	if (deaf) {
-		track_ended(t, REASON_SILENT);
+	/* What our side does not hear is not let in: so the peer may come back from any port. */
+	if (lost) {
+		track_ended(t, s->state == ADMIN_DOWN ? REASON_ADMIN_DOWN : REASON_SILENT);
 		b->side[DIR_REPLY] = (struct side){ .seen = false };
+	} else if (same && was_up && !up(b)) {
+		track_stays(t, patience(b, DIR_REPLY));
 	}
 	track_alive(t, DIR_ORIGINAL, patience(b, DIR_ORIGINAL));
+	settle(t, b, was_up);
 	if (s->state == ADMIN_DOWN)
 		track_withdraw(t, b->pinhole, REASON_ADMIN_DOWN);
 	else
@@ -184,7 +227,10 @@ static void spoken(struct track *t, struct bfd *b, const struct side *now)
 static void heard(struct track *t, struct bfd *b, const struct side *now)
 {
 	const struct side *ours = &b->side[DIR_ORIGINAL];
+	const bool was_up = up(b);
 	struct request r = { .dir = DIR_REPLY, .l4proto = L4_UDP, .port = track_port(t) };
+	const struct side *last = &b->side[DIR_REPLY];
+	bool off = last->seen && last->state == ADMIN_DOWN;
 	char text[128];
 
 	r.cause = describe(now, text, sizeof(text));
@@ -193,10 +239,14 @@ static void heard(struct track *t, struct bfd *b, const struct side *now)
 		return;
 	}
 	b->side[DIR_REPLY] = *now;
-	if (now->state == ADMIN_DOWN)
-		track_ended(t, REASON_ADMIN_DOWN);
-	else
+	/* It may go on saying so, and the kernel may let it: that is no end each time. */
+	if (now->state != ADMIN_DOWN)
 		track_alive(t, DIR_REPLY, patience(b, DIR_REPLY));
+	else if (off)
+		track_stays(t, patience(b, DIR_REPLY));
+	else
+		track_ended(t, REASON_ADMIN_DOWN);
+	settle(t, b, was_up);
 	echoes(t, b, r.cause);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the three measuring programs share: the one clock of all network namespaces, the way into a
+ * What the measuring programs share: the one clock of all network namespaces, the way into a
  * namespace by name, and giving up. They are run by tests/bench/run and trust their arguments.
  */
 #ifndef BENCH_H

@@ -41,9 +41,10 @@ static void put_port(struct message *out, uint32_t program, uint32_t proto)
 	put32(out, port);
 }
 
+/* All but NFS, whose port the firewalls here accept by themselves. */
 static void put_all(struct message *out)
 {
-	for (size_t i = 0; i < REGISTERED; i++) {
+	for (size_t i = 1; i < REGISTERED; i++) {
 		put32(out, 1);
 		put32(out, registered[i].program);
 		put32(out, registered[i].version);
@@ -56,19 +57,26 @@ static void put_all(struct message *out)
 static void answer(const struct message *in, struct message *out, bool tcp)
 {
 	const size_t at = tcp ? RECORD_LEN : 0;
-	const uint32_t program = get32(in, at + 12), procedure = get32(in, at + 20);
+	const uint32_t program = get32(in, at + 12), version = get32(in, at + 16);
+	const uint32_t procedure = get32(in, at + 20);
+	bool mismatch = program == PORTMAP && version != 2;
 
 	(void)rpc_begin(out, tcp);
 	put32(out, get32(in, at));
 	put32(out, 1);              /* REPLY */
-	for (int i = 0; i < 4; i++) /* MSG_ACCEPTED, AUTH_NONE without a body, SUCCESS */
+	for (int i = 0; i < 3; i++) /* MSG_ACCEPTED, AUTH_NONE without a body */
 		put32(out, 0);
-	if (program == PORTMAP && procedure == PMAP_GETPORT)
+	put32(out, mismatch ? 2 : 0); /* PROG_MISMATCH, SUCCESS */
+	if (mismatch) {
+		put32(out, 2);
+		put32(out, 2);
+	} else if (program == PORTMAP && procedure == PMAP_GETPORT) {
 		put_port(out, get32(in, at + CALL_LEN), get32(in, at + CALL_LEN + 8));
-	else if (program == PORTMAP && procedure == PMAP_DUMP)
+	} else if (program == PORTMAP && procedure == PMAP_DUMP) {
 		put_all(out);
-	else if (procedure != PROC_NULL)
+	} else if (procedure != PROC_NULL) {
 		die("program %u has no procedure %u here", program, procedure);
+	}
 	rpc_finish(out, tcp);
 }
 

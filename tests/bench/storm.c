@@ -6,8 +6,8 @@
  *          its own, as mount.nfs does. Prints one JSON object and ends.
  *   hold   DUMP over UDP, then a connection to the NFS port, which stays until stdin ends. Prints
  *          one JSON object when all stand.
- *   probe  GETPORT over UDP by one client, every so often until stdin ends; prints the longest
- * wait.
+ *   probe  NULL of rpcbind over UDP by one client, every so often until stdin ends; prints the
+ * longest wait.
  *
  * What stands between clients and server is not known here.
  */
@@ -252,7 +252,7 @@ static bool stdin_ends_within(int ms)
 
 static void probe(const struct storm *st, uint32_t host)
 {
-	const struct step ask = { false, PORTMAP_PORT, PORTMAP, 2, PMAP_GETPORT, MOUNTD };
+	const struct step ask = { false, PORTMAP_PORT, PORTMAP, 2, PROC_NULL, 0 };
 	int fd = reach(st, host, &ask);
 	struct pollfd reply = { .fd = fd, .events = POLLIN };
 	unsigned int asked = 0, lost = 0;

@@ -168,11 +168,49 @@ def ftp():
         yield name, start + says(0, ask) + says(1, reply)
 
 
+def bfd():
+    ours, first, reply, new, destroy, echo_ours, echo_peers, accepted = range(8)
+    admin_down, down, init, up = range(4)
+
+    def packet(state, my, your, us=50000, echo=0, flags=0, auth=b""):
+        return struct.pack(">BBBBIIIII", 0x20, state << 6 | flags, 3, 24 + len(auth), my, your, us, us,
+                           echo) + auth
+
+    def sent(kind, content, sport=0, multihop=0, ttl254=0, wait=2):
+        return bytes([kind | multihop << 3 | ttl254 << 4 | wait << 5, sport, len(content)]) + content
+
+    def come_up(multihop=0, echo=0):
+        return b"".join((
+            sent(ours, packet(down, 1, 0), 0, multihop),
+            sent(first, packet(down, 2, 0), 1, multihop),
+            sent(ours, packet(init, 1, 2), 0, multihop),
+            sent(reply, packet(up, 2, 1, echo=echo), 1, multihop),
+            sent(ours, packet(up, 1, 2, echo=echo), 0, multihop),
+        ))
+
+    yield "up", come_up()
+    yield "multihop", come_up(1) + sent(reply, packet(up, 2, 1), 1, 1, 1)
+    yield "echo", come_up(0, 50000) + sent(echo_ours, b"x", 2, 0, 1) + sent(echo_peers, b"y", 3, 0, 1) \
+        + sent(ours, packet(down, 1, 0))
+    yield "admin-down", come_up() + sent(reply, packet(admin_down, 2, 1), 1) + sent(ours, packet(down, 1, 2)) \
+        + sent(first, packet(down, 2, 1), 1) + sent(ours, packet(admin_down, 1, 2))
+    yield "restart", come_up(0, 50000) + sent(ours, packet(down, 9, 0), 2) + sent(reply, packet(up, 2, 1), 1)
+    yield "silent", come_up() + sent(ours, packet(up, 1, 2), wait=5) + sent(ours, packet(up, 1, 2), wait=6)
+    yield "mark", sent(ours, packet(down, 1, 0)) + sent(new, b"", 1) + sent(reply, packet(down, 2, 0), 1) \
+        + sent(destroy, b"", 1) + sent(ours, packet(up, 1, 2))
+    yield "accepted", sent(ours, packet(down, 1, 0)) + sent(accepted, packet(down, 2, 0)) \
+        + sent(ours, packet(up, 1, 2))
+    yield "auth", sent(ours, packet(down, 1, 0, flags=4, auth=b"\1\x09" + bytes(7))) \
+        + sent(first, packet(down, 2, 0, flags=4, auth=b"\5\x1c" + bytes(26)), 1)
+    yield "long", sent(ours, packet(up, 1, 2, 0xFFFFFFFF)) + sent(first, packet(up, 2, 1, 0xFFFFFFFF), 1, wait=7)
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(f"usage: {sys.argv[0]} DIRECTORY")
     for fuzzer, seeds in (
         ("packet", packets()), ("stream", streams()), ("sunrpc", rpc()), ("ftp", ftp()),
+        ("bfd", bfd()),
     ):  # fmt: skip
         directory = pathlib.Path(sys.argv[1], fuzzer)
         directory.mkdir(parents=True, exist_ok=True)

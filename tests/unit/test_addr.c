@@ -153,6 +153,138 @@ START_TEST(length_not_terminator)
 }
 END_TEST
 
+/* --- prefixes ----------------------------------------------------------------------------------
+ */
+
+static bool parse_prefix(const char *text, size_t len, struct prefix *out)
+{
+	char *block = malloc(len ? len : 1);
+	bool ok;
+
+	ck_assert_ptr_nonnull(block);
+	memcpy(block, text, len);
+	ok = prefix_parse(block, len, out);
+	free(block);
+	return ok;
+}
+
+static const struct {
+	const char *text, *addr;
+	uint8_t bits;
+} prefixes[] = {
+	{ "0.0.0.0/0", "0.0.0.0", 0 },
+	{ "10.0.0.0/8", "10.0.0.0", 8 },
+	{ "10.128.0.0/9", "10.128.0.0", 9 },
+	{ "192.0.2.32/31", "192.0.2.32", 31 },
+	{ "192.0.2.33/32", "192.0.2.33", 32 },
+	{ "192.0.2.33", "192.0.2.33", 32 },
+	{ "10.0.0.0/08", "10.0.0.0", 8 },
+	{ "10.0.0.0/008", "10.0.0.0", 8 },
+	{ "::/0", "::", 0 },
+	{ "2001:db8::/32", "2001:db8::", 32 },
+	{ "fe80::/10", "fe80::", 10 },
+	{ "2001:db8::21/128", "2001:db8::21", 128 },
+	{ "2001:db8::21", "2001:db8::21", 128 },
+	{ "::ffff:192.0.2.0/120", "::ffff:192.0.2.0", 120 },
+	{ "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255/128",
+	    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 128 },
+};
+
+START_TEST(prefix_text)
+{
+	struct prefix p;
+	char text[ADDR_TEXT];
+
+	memset(&p, 0xff, sizeof(p));
+	ck_assert(parse_prefix(prefixes[_i].text, strlen(prefixes[_i].text), &p));
+	ck_assert_str_eq(addr_format(&p.addr, text), prefixes[_i].addr);
+	ck_assert_uint_eq(p.bits, prefixes[_i].bits);
+}
+END_TEST
+
+static const char *const no_prefixes[] = {
+	"",
+	"/",
+	"/8",
+	"10.0.0.0/",
+	"10.0.0.0/ 8",
+	"10.0.0.0/8 ",
+	"10.0.0.0/+8",
+	"10.0.0.0/-1",
+	"10.0.0.0/0x8",
+	"10.0.0.0/33",
+	"10.0.0.0/256",
+	"10.0.0.0/264", /* 8, if somebody counted in bytes */
+	"10.0.0.0/0008",
+	"10.0.0.0/99999999999999999999",
+	"10.0.0.0/8/8",
+	"10.0.0.0//8",
+	"10.0.0.0/255.0.0.0",
+	"10.0.0/8",
+	"10/8",
+	"::/129",
+	"::/999",
+	"fe80::%lo/10",
+	"[::]/0",
+	/* bits behind the prefix */
+	"10.0.0.1/8",
+	"128.0.0.0/0",
+	"192.0.2.33/31",
+	"10.192.0.0/9",
+	"2001:db8::1/127",
+	"::1/0",
+	"fec0::/9",
+};
+
+START_TEST(no_prefix_changes_nothing)
+{
+	struct prefix p, before;
+
+	memset(&p, 0xa5, sizeof(p));
+	before = p;
+	ck_assert_msg(
+	    !parse_prefix(no_prefixes[_i], strlen(no_prefixes[_i]), &p), "%s", no_prefixes[_i]);
+	ck_assert_mem_eq(&p, &before, sizeof(p));
+}
+END_TEST
+
+START_TEST(prefix_length_not_terminator)
+{
+	struct prefix p;
+
+	ck_assert(prefix_parse("10.0.0.0/81", 10, &p));
+	ck_assert_uint_eq(p.bits, 8);
+	ck_assert(prefix_parse("10.0.0.0/8", 8, &p));
+	ck_assert_uint_eq(p.bits, 32);
+	ck_assert(!parse_prefix("10.0.0.0/8\0", 11, &p));
+	ck_assert(!parse_prefix("10.0.0.0\0/8", 11, &p));
+}
+END_TEST
+
+/* Each length, against flipping each bit. */
+START_TEST(within)
+{
+	const unsigned int bits = _i ? 128 : 32;
+	const struct addr a = _i ? addr_ipv6(v6_bytes) : addr_ipv4(v4_bytes);
+	const struct addr other = _i ? addr_ipv4(v4_bytes) : addr_ipv6(v6_bytes);
+
+	for (unsigned int n = 0; n <= bits; n++) {
+		struct prefix p = { .addr = a, .bits = (uint8_t)n };
+
+		for (unsigned int bit = n; bit < bits; bit++)
+			p.addr.bytes[bit / 8] &= (uint8_t) ~(0x80u >> bit % 8);
+		ck_assert(addr_within(&a, &p));
+		ck_assert(!addr_within(&other, &p)); /* of the other family, however short */
+		for (unsigned int bit = 0; bit < bits; bit++) {
+			struct addr near = a;
+
+			near.bytes[bit / 8] ^= (uint8_t)(0x80u >> bit % 8);
+			ck_assert_int_eq(addr_within(&near, &p), bit >= n);
+		}
+	}
+}
+END_TEST
+
 START_TEST(no_family_prints_as_a_dash)
 {
 	struct addr none = { 0 };
@@ -175,6 +307,11 @@ int main(void)
 	tcase_add_loop_test(tc, text_there_and_back, 0, sizeof(good) / sizeof(good[0]));
 	tcase_add_loop_test(tc, no_address_changes_nothing, 0, sizeof(bad) / sizeof(bad[0]));
 	tcase_add_test(tc, length_not_terminator);
+	tcase_add_loop_test(tc, prefix_text, 0, sizeof(prefixes) / sizeof(prefixes[0]));
+	tcase_add_loop_test(
+	    tc, no_prefix_changes_nothing, 0, sizeof(no_prefixes) / sizeof(no_prefixes[0]));
+	tcase_add_test(tc, prefix_length_not_terminator);
+	tcase_add_loop_test(tc, within, 0, 2);
 	tcase_add_test(tc, no_family_prints_as_a_dash);
 	suite_add_tcase(suite, tc);
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "lib/bfd.h"
 #include "lib/kernel.h"
 #include "lib/rpc.h"
 #include "lib/world.h"
@@ -78,6 +79,17 @@ static void was_allowed(const struct op *op)
 	const struct service_policy *p = &w.policy.service[op->service];
 
 	must(op->flow.src.family == op->flow.dst.family);
+	if (op->service == PH_SVC_BFD) {
+		must(!op->many && !op->program && op->flow.l4proto == L4_UDP);
+		if (op->flow.dport == 3785)
+			must(p->echo && addr_equal(&op->flow.src, &op->flow.dst) ==
+					    (op->flow.src.family == FAMILY_IPV4));
+		else
+			must(op->flow.dport == 3784 || op->flow.dport == 4784);
+		must(policy_peer_allowed(&w.policy, PH_SVC_BFD, &op->master.dst));
+		if (op->flow.dport == 3785)
+			return;
+	}
 	must(!addr_equal(&op->flow.src, &op->flow.dst));
 	if (op->service != PH_SVC_SUNRPC)
 		return;
@@ -272,6 +284,69 @@ static void nfs(void)
 	world_ct(&w, chance(50) ? EV_CT_NEW : EV_CT_DESTROY, &t, PH_MARK_F_CONTROL | PH_SVC_NFS);
 }
 
+static struct bfd_words some_bfd(void)
+{
+	static const uint32_t intervals[] = { 0, 50000, 300000, 1000000, 0xffffffffu };
+	struct bfd_words b = bfd_down(1 + below(3));
+
+	b.state = (uint8_t)(chance(60) ? BFD_UP : below(4));
+	b.your = chance(80) ? 1 + below(3) : 0;
+	b.tx = intervals[below(5)];
+	b.rx = intervals[below(5)];
+	b.echo = chance(50) ? 50000 : 0;
+	b.mult = (uint8_t)(chance(95) ? 3 : below(256));
+	b.version = chance(97) ? 1 : 2;
+	if (chance(3))
+		b.length = (int)below(256);
+	return b;
+}
+
+static void show_bfd(enum event_kind kind, enum dir dir, const struct tuple *t)
+{
+	struct event ev = { .kind = kind, .service = PH_SVC_BFD, .dir = dir };
+	const struct bfd_words b = some_bfd();
+	uint8_t bytes[BFD_LEN_MAX];
+	size_t len = bfd_write(&b, bytes);
+
+	world_udp(
+	    &w, &ev, t, chance(95) ? 255 : 254, bytes, chance(97) ? len : below((uint32_t)len));
+}
+
+/* Either side speaks, from its port, another, or through what is open; and time passes in between.
+ */
+static void bfd(void)
+{
+	const struct pinhole *p;
+	struct tuple t = some_flow(L4_UDP, chance(80) ? 3784 : 4784);
+
+	for (uint32_t n = 1 + below(6); n; n--) {
+		if (chance(50)) {
+			show_bfd(EV_PACKET, DIR_ORIGINAL, &t);
+			continue;
+		}
+		for (p = some_pinhole(); p && !p->lasting; p = engine_next_pinhole(p))
+			;
+		if (p && chance(80)) {
+			struct tuple flow = p->flow;
+
+			if (!flow.sport)
+				flow.sport = (uint16_t)(700 + below(8));
+			if (p->state == PINHOLE_OPEN && chance(30))
+				world_ct(&w, EV_CT_NEW, &flow, PH_MARK_F_PINHOLE | PH_SVC_BFD);
+			show_bfd(p->state == PINHOLE_OPEN && chance(70) ? EV_FIRST : EV_PACKET,
+			    DIR_REPLY, &flow);
+		} else {
+			struct tuple back = tuple_invert(&t);
+
+			back.sport = (uint16_t)(700 + below(8));
+			back.dport = t.dport;
+			show_bfd(chance(50) ? EV_FIRST : EV_PACKET, DIR_REPLY, &back);
+		}
+		if (chance(30))
+			world_wait(&w, below(2000) * (NSEC_PER_SEC / 1000));
+	}
+}
+
 /* --- flows of pinholes ---------------------------------------------------------------------------
  */
 
@@ -397,6 +472,12 @@ static void policy_changes(void)
 		p->linger = 1;
 	if (chance(50))
 		w.policy.service[PH_SVC_FTP].tls = TLS_WINDOW;
+	w.policy.service[PH_SVC_BFD].echo = chance(80);
+	w.policy.service[PH_SVC_BFD].far_min_ttl = (uint8_t)(chance(50) ? 0 : 255);
+	if (chance(30))
+		w.policy.service[PH_SVC_BFD].peers[w.policy.service[PH_SVC_BFD].n_peers++] =
+		    (struct prefix){ .addr = hosts[below(5)],
+			    .bits = (uint8_t)(8 * addr_len(&hosts[0])) };
 	if (chance(20))
 		w.policy.max_pinholes = 1 + below(20);
 	if (chance(20))
@@ -472,7 +553,7 @@ static void restart(void)
 		encrypted[sessions++] = s->encrypted;
 	for (p = engine_first_pinhole(w.engine); p && pinholes < FLOWS;
 	     p = engine_next_pinhole(p)) {
-		if (!p->owner || p->parent_id || (!p->program && p->many))
+		if (!p->owner || p->parent_id || p->lasting || (!p->program && p->many))
 			continue;
 		memcpy(causes[pinholes], p->cause, PINHOLE_CAUSE);
 		saved[pinholes] = (struct restored_pinhole){
@@ -493,8 +574,9 @@ static void restart(void)
 	w.now = now + NSEC_PER_SEC;
 	kernel.claims = true;
 	for (unsigned int i = 0; i < sessions; i++)
-		(void)engine_restore_session(w.engine, w.now, &flows[i],
-		    (enum ph_service)(marks[i] & PH_MARK_F_SERVICE), encrypted[i]);
+		if (!tracker_of((enum ph_service)(marks[i] & PH_MARK_F_SERVICE))->one_way)
+			(void)engine_restore_session(w.engine, w.now, &flows[i],
+			    (enum ph_service)(marks[i] & PH_MARK_F_SERVICE), encrypted[i]);
 	for (unsigned int i = 0; i < pinholes; i++)
 		(void)engine_restore_pinhole(w.engine, w.now, &saved[i]);
 	/* Flows that were let in are in conntrack, whoever remembers them. */
@@ -514,6 +596,7 @@ static const struct {
 	{ 200, udp_query },
 	{ 200, tcp_session },
 	{ 150, nfs },
+	{ 200, bfd },
 	{ 250, first_packet },
 	{ 120, flow_ends },
 	{ 60, session_ends },

@@ -40,16 +40,16 @@ EXTENSIONS = {
 }
 
 
-def ip(src, dst, proto, body, extensions=(), fragment=0):
+def ip(src, dst, proto, body, extensions=(), fragment=0, ttl=64):
     a, b = ipaddress.ip_address(src), ipaddress.ip_address(dst)
     if a.version == 4:
-        head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 7, fragment, 64, proto, 0,
+        head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 7, fragment, ttl, proto, 0,
                            a.packed, b.packed)
         return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + body
     chain, numbers = b"", [EXTENSIONS[e][0] for e in extensions] + [proto]
     for i, e in enumerate(extensions):
         chain += bytes([numbers[i + 1]]) + EXTENSIONS[e][1]
-    return struct.pack("!IHBB16s16s", 0x60000000, len(chain + body), numbers[0], 64, a.packed,
+    return struct.pack("!IHBB16s16s", 0x60000000, len(chain + body), numbers[0], ttl, a.packed,
                        b.packed) + chain + body
 
 
@@ -63,6 +63,31 @@ def tcp(src, sport, dst, dport, seq, ack, flags, payload=b"", options=b""):
 
 def udp(sport, dport, payload):
     return struct.pack("!HHHH", sport, dport, 8 + len(payload), 0) + payload
+
+
+BFD_STATES = ("admin-down", "down", "init", "up")
+BFD_FLAGS = {"poll": 0x20, "final": 0x10, "cpi": 8, "auth": 4, "demand": 2, "multipoint": 1}
+
+
+def bfd(state, my, your, version=1, diag=0, flags="", mult=3, length=None, tx=1000, rx=300, echo=0,
+        auth=None, cut=None):
+    """A control packet (RFC 5880 section 4.1); intervals in ms, or in us behind a u. auth: TYPE:LEN,
+    and :HAS when there are more or fewer bytes than it says."""
+    bits = sum(BFD_FLAGS[f] for f in flags.split(",") if f)
+    body = b""
+    if auth:
+        kind, says, *has = (int(n) for n in auth.split(":"))
+        bits |= BFD_FLAGS["auth"]
+        body = (bytes([kind, says]) + bytes(64))[:has[0] if has else says]
+
+    def us(interval):
+        text = str(interval)
+        return int(text[:-1]) if text.endswith("u") else int(text) * 1000
+
+    data = struct.pack("!BBBBIIIII", int(version) << 5 | int(diag), BFD_STATES.index(state) << 6 | bits,
+                       int(mult), 24 + len(body) if length is None else int(length), int(my), int(your),
+                       us(tx), us(rx), us(echo)) + body
+    return data if cut is None else data[:int(cut)]
 
 
 # --- link layers: name -> (number in the file, function of the packet and the file's byte order) ----
@@ -184,7 +209,7 @@ class Vector:
         self.name = os.path.relpath(path, os.path.dirname(os.path.abspath(__file__)))[:-2]
         self.head = {"client": "10.0.0.1:4711", "server": "10.0.0.2:21", "link": "ethernet",
                      "format": "pcap", "snaplen": "0", "extensions": "", "config": "",
-                     "service": "ftp", "begin": "handshake"}
+                     "service": "ftp", "begin": "handshake", "peer": "49142"}
         self.frames, self.expect = [], []
         self.ns = START * 10**9
         with open(path, encoding="ascii") as f:
@@ -234,9 +259,18 @@ class Vector:
         end = seq + len(payload) + (1 if flags & (SYN | FIN) else 0)
         self.next[side] = max(self.next[side], end)
 
+    def control(self, side, options, words):
+        """Both sides of BFD send to the same port."""
+        src, dst = (self.client, self.server) if side == ">" else (self.server, self.client)
+        sport = self.client[1] if side == ">" else int(self.head["peer"])
+        sport, ttl = int(options.pop("sport", sport)), int(options.pop("ttl", 255))
+        packet = udp(sport, self.server[1], bfd(*words, **options))
+        self.add(ip(src[0], dst[0], 17, packet, self.head["extensions"].split(), ttl=ttl))
+
     def step(self, line):
         flow = re.fullmatch(r": (\S+) > (\S+) ([A-Z,]+)", line)
-        datagram = re.fullmatch(r"= (\S+) > (\S+) (.*)", line)
+        datagram = re.fullmatch(r"= (\S+) > (\S+) (?:ttl=(\d+) )?(.*)", line)
+        control = re.fullmatch(r"b([<>]) (\S+) (\d+) (\d+)((?: \w+=\S+)*)", line)
         placed = re.fullmatch(r"([<>])@(-?\d+) (.*)", line)
         word, _, rest = line.partition(" ")
         if flow:
@@ -245,7 +279,11 @@ class Vector:
             self.add(ip(a[0], b[0], 6, tcp(*a, *b, 1, 1, flags)))
         elif datagram:
             a, b = endpoint(datagram[1]), endpoint(datagram[2])
-            self.add(ip(a[0], b[0], 17, udp(a[1], b[1], raw(datagram[3]))))
+            packet = udp(a[1], b[1], raw(datagram[4]))
+            self.add(ip(a[0], b[0], 17, packet, ttl=int(datagram[3] or 64)))
+        elif control:
+            options = dict(o.split("=", 1) for o in control[5].split())
+            self.control(control[1], options, control.group(2, 3, 4))
         elif placed:
             self.segment(placed[1], PSH | ACK, raw(placed[3]), int(placed[2]))
         elif word in (">", "<"):
@@ -271,9 +309,10 @@ class Vector:
 
     def whole(self, expected):
         """What a line leaves out is that of the vector's own session."""
-        session = {"proto": "tcp", "src": self.client[0], "sport": self.client[1],
+        proto = "udp" if self.head["service"] == "bfd" else "tcp"
+        session = {"proto": proto, "src": self.client[0], "sport": self.client[1],
                    "dst": self.server[0], "dport": self.server[1]}
-        return {"service": self.head["service"], "proto": "tcp", "session": session} | expected
+        return {"service": self.head["service"], "proto": proto, "session": session} | expected
 
     def captures(self):
         """(name, bytes) of each combination of formats and link layers."""

@@ -71,9 +71,6 @@ class Transfers:
 def soak(t, lab, wire, scenes, site):
     admit = scenes[0].admit
     bfd.raise_first(bfdscene.at_once_each(scenes, Scene.begin))
-    for scene in scenes:
-        for speaker in scene.party.speakers.values():
-            speaker.hurry()
     limit = {scene: scene.party.slow() + MARGIN for scene in scenes}
     for scene, error in zip(scenes, bfdscene.at_once_each(scenes, lambda s: s.up_in_time(limit[s] + MARGIN))):
         with t.case(f"{admit}: {scene.party.name}: Up"):

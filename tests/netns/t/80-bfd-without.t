@@ -114,8 +114,28 @@ def without_conntrack_reply(t, party):
                 continue
             listing = session.a[1].sh("conntrack", "-L", "-p", "udp", "--dport", str(session.port))
             for here, there in ((session.a, session.b), (session.b, session.a)):
-                lines = [x for x in listing.splitlines() if f"src={here[3]} dst={there[3]} " in x.split("[")[0]]
+                original = f"src={here[3]} dst={there[3]} "
+                lines = [x for x in listing.splitlines() if original in x.split("[")[0]]
                 tap.true(lines and all("[UNREPLIED]" in x for x in lines), listing)
+
+
+def echoes(t, wire, party):
+    """What FRR's echoes need, beside their session. Over IPv4 the peer's firewall sees them forwarded,
+    from the sender to itself; over IPv6 the peer's bfdd sends them back."""
+    start_fresh([party], wire)
+    with t.case("echo: no firewall: Up, each side's echoes come back, no flap"):
+        party.wait_steady(2, UP_SECONDS)
+        party.wait_echoes(20)
+    party.net.firewall(CLIENT, bfd.strict(CLIENT, accept=(SINGLE_HOP,)))
+    with t.case("echo: client strict but for 3784: echoes over IPv4 are lost, and the session with them"):
+        before = party.sessions[0].downs()
+        poll.until(lambda: party.sessions[0].downs() > before + 1, lambda: f"flaps: {party.log()}", UP_SECONDS)
+    party.net.firewall(CLIENT, bfd.strict(CLIENT, accept=True))
+    with t.case("echo: client with the static rule for 3785 too: Up again, echoes come back"):
+        party.wait_steady(2, UP_SECONDS)
+        party.wait_echoes(20)
+    party.stop()
+    party.net.clear_firewall(CLIENT)
 
 
 with suite.laboratory(needs_daemon=False) as (t, lab, _):
@@ -125,6 +145,8 @@ with suite.laboratory(needs_daemon=False) as (t, lab, _):
         baseline = without_firewall(t, wire, parties)
         for place in (CLIENT, ROUTER):
             with_firewall(t, wire, parties, baseline, place)
+        if not bfd.missing(bfd.FRR):
+            echoes(t, wire, bfd.echo_party(lab, wire))
         if parties:
             parties[0].net.firewall(CLIENT, bfd.strict(CLIENT, accept=True))
             start_fresh(parties[:1], wire)

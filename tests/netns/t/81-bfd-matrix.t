@@ -47,7 +47,7 @@ def says_admin_down(speaker):
 
 def peers(scene):
     """The hosts whose packets need pinholes."""
-    return [ROUTER, SERVER]
+    return [host for host in (ROUTER, SERVER) if host in scene.party.speakers]
 
 
 def disable(scene, host):
@@ -86,10 +86,10 @@ def all_gone(scene):
 
 
 def ours_gone(scene):
-    """The client's daemon dies and its peers go on sending: what they send may not keep their
-    pinholes open for ever."""
+    """The client's daemon dies and its peers go on sending: what they send may not keep the way to it
+    open, nor its own way in. A peer that is protected as well goes on waiting for it, that is all."""
     scene.party.speakers[CLIENT].kill()
-    scene.nothing_left(max(s.detection() for s in scene.party.sessions) + HOLD + MARGIN)
+    scene.nothing_left(max(s.detection() for s in scene.party.sessions) + HOLD + MARGIN, of=CLIENT)
 
 
 def moved(scene, limit):
@@ -132,6 +132,8 @@ with suite.laboratory() as (t, lab, _):
     here = bfd.pairs(t)
     with Wire() as wire:
         parties = bfd.parties(lab, wire, here)
+        if (bfd.FRR, bfd.FRR) in here:
+            parties.append(bfd.echo_party(lab, wire))
         baseline = measure(wire, parties)
         for line in baseline.lines():
             t.say(line)

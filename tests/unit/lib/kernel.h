@@ -21,8 +21,12 @@ struct held {
 	uint32_t id; /* of the pinhole; the key */
 	uint16_t hi;
 	uint8_t service;
+	bool lasting; /* its flow does not outlive the pinhole */
 	UT_hash_handle hh;
 };
+
+/* What oneway.c grants at most: the longest silence, and that copies are late. */
+#define SILENCE_LONGEST (300 * NSEC_PER_SEC + 800 * (NSEC_PER_SEC / 1000))
 
 /*
  * All of this is looked at after each decision, and check(1) writes a line for every ck_assert():
@@ -63,6 +67,32 @@ static inline struct held *kernel_element(const struct kernel *k, uint32_t id)
 
 	HASH_FIND(hh, k->elements, &id, sizeof(id), h);
 	return h;
+}
+
+/* The flow in conntrack with this very tuple, or NULL. */
+static inline const struct held *kernel_flow(const struct kernel *k, const struct tuple *t)
+{
+	const struct held *h;
+
+	for (h = k->flows; h; h = h->hh.next)
+		if (tuple_equal(&h->flow, t))
+			return h;
+	return NULL;
+}
+
+/* The element that a first packet of this flow would hit, or NULL. */
+static inline const struct held *kernel_hit(const struct kernel *k, const struct tuple *t)
+{
+	const struct held *h;
+	struct tuple flow = *t;
+
+	for (h = k->elements; h; h = h->hh.next) {
+		flow.sport = 0;
+		flow.dport = t->dport >= h->flow.dport && t->dport <= h->hi ? h->flow.dport : 0;
+		if (tuple_equal(&h->flow, &flow))
+			return h;
+	}
+	return NULL;
 }
 
 static inline bool same_place(const struct held *h, const struct op *op)
@@ -120,6 +150,8 @@ static inline void on_admit(struct kernel *k, const struct world *w, const struc
 		must_tell(p && p->parent_id, "flow %u of many has no parent", op->id);
 	}
 	put_held(&k->flows, op, op->flow.sport);
+	HASH_FIND(hh, k->flows, &op->id, sizeof(op->id), h);
+	h->lasting = p && p->lasting;
 }
 
 static inline void on_op(struct kernel *k, const struct world *w, const struct op *op)
@@ -143,6 +175,12 @@ static inline void on_op(struct kernel *k, const struct world *w, const struct o
 	case OP_END:
 		HASH_FIND(hh, k->flows, &op->id, sizeof(op->id), h);
 		must_tell(h && tuple_equal(&h->flow, &op->flow), "flow %u is not there", op->id);
+		/* What is not ours, or not there any more, is not to be deleted. */
+		if (h->lasting)
+			must_tell(op->kill == (op->reason != REASON_FLOW_ENDED &&
+						  op->reason != REASON_COMMIT_FAILED),
+			    "flow %u of a lasting pinhole ends by %s, kill %d", op->id,
+			    reason_word(op->reason), op->kill);
 		take_held(&k->flows, h);
 		break;
 	case OP_SESSION_BEGIN:
@@ -202,6 +240,37 @@ static inline void check_pair(
 		must_tell(lingers, "nothing will put the mappings of a dead pair to sleep");
 }
 
+/*
+ * Its session is there, has one of them for its peer and one for each side's echoes at most, and
+ * nothing lasts that will not end by itself.
+ */
+static inline void check_lasting(const struct world *w, const struct pinhole *p)
+{
+	const struct session *s = engine_session(w->engine, p->session_id);
+	const struct pinhole *other;
+
+	must(s != NULL && p->owner == &s->owner);
+	must(tuple_equal(&p->master, &s->tuple));
+	must(!p->many && !p->paired && !p->program && !p->parent_id);
+	must(s->tracker->one_way);
+	DL_FOREACH (s->owner.pinholes, other)
+		must(other == p || !other->lasting || other->todo == TODO_CLOSE ||
+		     other->blind != p->blind || !addr_equal(&other->flow.dst, &p->flow.dst));
+	if (p->blind && p->flow.src.family == FAMILY_IPV4)
+		must(addr_equal(&p->flow.src, &p->flow.dst));
+	if (p->state == PINHOLE_BOUND && !p->blind)
+		must(p->expiry.at <= w->now + SILENCE_LONGEST);
+}
+
+static inline void check_one_way(const struct world *w, const struct session *s)
+{
+	must(s->silence.slot != 0);
+	must(s->silence.at <= w->now + SILENCE_LONGEST);
+	must(session_talking(&w->engine->sessions, &s->tuple) == s);
+	if (!w->decision.more)
+		must(s->silence.at > w->now);
+}
+
 static inline void check_pinhole(
     const struct kernel *k, const struct world *w, const struct pinhole *p)
 {
@@ -226,6 +295,8 @@ static inline void check_pinhole(
 	}
 	if (p->paired)
 		must(p->owner != NULL);
+	if (p->lasting && p->todo != TODO_CLOSE)
+		check_lasting(w, p);
 	if (!w->decision.more) {
 		must(p->todo == TODO_NONE);
 		must(p->expiry.at > w->now);
@@ -237,6 +308,7 @@ static inline void check_books(const struct kernel *k, const struct world *w)
 	const struct engine *e = w->engine;
 	const struct engine_stats *stats = engine_stats(e);
 	uint32_t sessions = 0, pinholes = 0, open = 0, bound = 0, flows = 0, paired = 0, owned = 0;
+	uint32_t one_way = 0;
 	const struct session *s;
 	const struct pinhole *p;
 	const struct pair *pair;
@@ -246,7 +318,12 @@ static inline void check_books(const struct kernel *k, const struct world *w)
 		sessions++;
 		flows += s->pair != NULL;
 		owned += count_owned(&s->owner);
+		one_way += s->tracker->one_way;
+		if (s->tracker->one_way)
+			check_one_way(w, s);
 	}
+	must_equal(HASH_CNT(by_talk, e->sessions.by_talk), one_way);
+	must_equal(e->sessions.silences.count, one_way);
 	for (pair = e->pairs.all; pair; pair = pair->hh.next) {
 		check_pair(k, w, pair);
 		DL_FOREACH (pair->flows, s)

@@ -187,6 +187,17 @@ void world_datagram(struct world *w, enum dir dir, const void *bytes, size_t len
 	world_input(w, &ev);
 }
 
+void world_udp(struct world *w, struct event *ev, const struct tuple *t, uint8_t ttl,
+    const void *bytes, size_t len)
+{
+	static uint8_t packet[PACKET_MAX];
+
+	ev->l3 = packet;
+	ev->len = put_udp(packet, t, bytes, len);
+	packet[t->src.family == FAMILY_IPV4 ? 8 : 7] = ttl;
+	world_input(w, ev);
+}
+
 void world_connect(struct world *w)
 {
 	w->seq[DIR_ORIGINAL] = 0xfffffff0u; /* wraps soon */

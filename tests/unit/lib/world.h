@@ -47,6 +47,10 @@ void world_datagram(struct world *w, enum dir dir, const void *bytes, size_t len
 void world_segment(struct world *w, enum dir dir, int32_t offset, const void *bytes, size_t len,
     uint8_t flags, uint32_t ack);
 
+/* A datagram of any flow, with this TTL, as the event has it otherwise. */
+void world_udp(struct world *w, struct event *ev, const struct tuple *t, uint8_t ttl,
+    const void *bytes, size_t len);
+
 void world_input(struct world *w, struct event *ev);
 /* A bare packet as an event of this kind; flags are TCP's. */
 void world_packet(struct world *w, enum event_kind kind, const struct tuple *t, uint8_t flags);

@@ -1,0 +1,15 @@
+# Whom it names does.
+client: 10.0.0.1:49152
+server: 10.0.0.2:3784
+service: bfd
+begin: middle
+config: service bfd { peers = { "10.0.0.3", "10.0.0.0/30" } }
+dialogue
+b> down 1 0
+b< down 2 0
+b> init 1 2
+b< up 2 1 tx=50 rx=50
+b> up 1 2 tx=50 rx=50
+expect
+{"frame":1,"event":"open","src":"10.0.0.2","sport":null,"dst":"10.0.0.1","dport":3784,"reason":"announced"}
+{"frame":2,"event":"bind","src":"10.0.0.2","sport":49142,"dst":"10.0.0.1","dport":3784,"reason":"first-packet"}
