@@ -242,7 +242,7 @@ struct reg {
 /* One packet on its way through one base chain. */
 struct walk {
 	const struct snapshot *snapshot;
-	uint32_t state, mark;
+	uint32_t state, mark, l4proto;
 	unsigned int about; /* enum origin: what the question is about; only such rules "depend" */
 	unsigned int rules;
 	bool sometimes; /* a rule about it accepts under further conditions */
@@ -350,12 +350,12 @@ static void step_ct(const struct walk *w, struct step *s, const struct nftnl_exp
 	}
 }
 
-static void step_meta(struct step *s, const struct nftnl_expr *e)
+static void step_meta(const struct walk *w, struct step *s, const struct nftnl_expr *e)
 {
 	if (!nftnl_expr_is_set(e, NFTNL_EXPR_META_DREG))
 		return;
 	if (get_u32(e, NFTNL_EXPR_META_KEY) == NFT_META_L4PROTO)
-		load_number(s, get_u32(e, NFTNL_EXPR_META_DREG), IPPROTO_TCP, FROM_ELSEWHERE);
+		load_number(s, get_u32(e, NFTNL_EXPR_META_DREG), w->l4proto, FROM_ELSEWHERE);
 	else
 		(void)load(s, get_u32(e, NFTNL_EXPR_META_DREG));
 }
@@ -557,7 +557,7 @@ static int step_expr(
 	if (strcmp(name, "ct") == 0)
 		step_ct(w, s, e);
 	else if (strcmp(name, "meta") == 0)
-		step_meta(s, e);
+		step_meta(w, s, e);
 	else if (strcmp(name, "bitwise") == 0)
 		step_bitwise(s, e);
 	else if (strcmp(name, "cmp") == 0)
@@ -692,9 +692,15 @@ static enum outcome walk_chain(struct walk *w, const struct nftnl_rule *from, co
 }
 
 static enum ruleset_answer ask(const struct snapshot *snapshot, const struct nftnl_chain *chain,
-    uint32_t state, uint32_t mark, unsigned int about)
+    uint32_t state, uint32_t mark, uint32_t l4proto, unsigned int about)
 {
-	struct walk w = { .snapshot = snapshot, .state = state, .mark = mark, .about = about };
+	struct walk w = {
+		.snapshot = snapshot,
+		.state = state,
+		.mark = mark,
+		.l4proto = l4proto,
+		.about = about,
+	};
 	const char *table = nftnl_chain_get_str(chain, NFTNL_CHAIN_TABLE);
 	const char *name = nftnl_chain_get_str(chain, NFTNL_CHAIN_NAME);
 	uint32_t family = nftnl_chain_get_u32(chain, NFTNL_CHAIN_FAMILY);
@@ -783,7 +789,7 @@ static uint32_t mark_written(const struct nftnl_rule *rule, uint32_t mark_mask)
 		} else if (strcmp(name, "immediate") == 0) {
 			step_immediate(&s, e);
 		} else if (strcmp(name, "meta") == 0) {
-			step_meta(&s, e);
+			step_meta(&w, &s, e);
 		} else if (strcmp(name, "target") == 0) {
 			written |= xt_writes(e, mark_mask);
 		} else if (strcmp(name, "cmp") != 0 && strcmp(name, "counter") != 0) {
@@ -872,7 +878,7 @@ static bool owned(const struct snapshot *s, uint32_t family, const char *table)
 }
 
 static int report_chain(
-    struct ruleset *out, const struct snapshot *s, const struct nftnl_chain *c, uint32_t mark)
+    struct ruleset *out, const struct snapshot *s, const struct nftnl_chain *c, uint32_t mark_mask)
 {
 	uint32_t number = nftnl_chain_get_u32(c, NFTNL_CHAIN_FAMILY);
 	const char *table = nftnl_chain_get_str(c, NFTNL_CHAIN_TABLE);
@@ -898,9 +904,16 @@ static int report_chain(
 	chain->drops = nftnl_chain_get_u32(c, NFTNL_CHAIN_POLICY) == NF_DROP;
 	chain->owned = owned(s, number, table);
 	/* In nf_tables the bit of a state is 1 << (ctinfo + 1). */
-	chain->related = ask(s, c, 1u << (IP_CT_RELATED + 1), 0, FROM_STATE);
-	chain->mark = ask(s, c, 1u << (IP_CT_NEW + 1), mark, FROM_MARK);
-	chain->both = ask(s, c, 1u << (IP_CT_RELATED + 1), mark, FROM_STATE | FROM_MARK);
+	chain->related = ask(s, c, 1u << (IP_CT_RELATED + 1), 0, IPPROTO_TCP, FROM_STATE);
+	for (int svc = PH_SVC_NONE; svc < PH_SVC_MAX; svc++) {
+		uint32_t mark = ph_mark(mark_mask, PH_MARK_F_PINHOLE, (enum ph_service)svc);
+		uint32_t proto =
+		    svc == PH_SVC_BFD || svc == PH_SVC_TFTP ? IPPROTO_UDP : IPPROTO_TCP;
+
+		chain->mark[svc] = ask(s, c, 1u << (IP_CT_NEW + 1), mark, proto, FROM_MARK);
+		chain->both[svc] =
+		    ask(s, c, 1u << (IP_CT_RELATED + 1), mark, proto, FROM_STATE | FROM_MARK);
+	}
 	return 0;
 }
 
@@ -925,7 +938,7 @@ static int report_rule(
 	return 0;
 }
 
-static int report(struct ruleset *out, const struct snapshot *s, uint32_t mark_mask, uint32_t mark)
+static int report(struct ruleset *out, const struct snapshot *s, uint32_t mark_mask)
 {
 	char helper[RULESET_NAME];
 	int ret = 0;
@@ -934,7 +947,7 @@ static int report(struct ruleset *out, const struct snapshot *s, uint32_t mark_m
 		out->ours |= ours(nftnl_table_get_u32(s->tables.item[i], NFTNL_TABLE_FAMILY),
 		    nftnl_table_get_str(s->tables.item[i], NFTNL_TABLE_NAME));
 	for (size_t i = 0; i < s->chains.n && ret == 0; i++)
-		ret = report_chain(out, s, s->chains.item[i], mark & mark_mask);
+		ret = report_chain(out, s, s->chains.item[i], mark_mask);
 	for (size_t i = 0; i < s->rules.n && ret == 0; i++) {
 		const struct nftnl_rule *rule = s->rules.item[i];
 
@@ -949,7 +962,7 @@ static int report(struct ruleset *out, const struct snapshot *s, uint32_t mark_m
 	return ret;
 }
 
-int ruleset_read(struct ruleset *out, uint32_t mark_mask, uint32_t mark)
+int ruleset_read(struct ruleset *out, uint32_t mark_mask)
 {
 	struct mnl_socket *nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
 	struct snapshot snapshot = { .tables.n = 0 };
@@ -968,7 +981,7 @@ int ruleset_read(struct ruleset *out, uint32_t mark_mask, uint32_t mark)
 		ret = snapshot_take(nl, &snapshot);
 	} while (ret == -EINTR && ++attempt < ATTEMPTS);
 	if (ret == 0)
-		ret = report(out, &snapshot, mark_mask, mark);
+		ret = report(out, &snapshot, mark_mask);
 	if (ret < 0)
 		ruleset_free(out);
 out:

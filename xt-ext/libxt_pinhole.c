@@ -35,9 +35,11 @@ static void help(void)
 	       "    Services:",
 	    PH_CONF_FILE);
 	for (int svc = PH_SVC_NONE + 1; svc < PH_SVC_MAX; svc++)
-		printf(" %s", field_service_name((enum ph_service)svc));
-	printf("\n"
-	       "    The rule is listed as what it is in the kernel: -m connmark --mark ...\n");
+		if (svc != PH_SVC_NFS)
+			printf(" %s", field_service_name((enum ph_service)svc));
+	printf("; with --control also %s\n"
+	       "    The rule is listed as what it is in the kernel: -m connmark --mark ...\n",
+	    field_service_name(PH_SVC_NFS));
 }
 
 static const struct xt_option_entry options[] = {

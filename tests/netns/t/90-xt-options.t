@@ -97,7 +97,7 @@ def helps(t, ns, ip):
     with t.case(f"{ip.name}: -m pinhole --help and -j PINHOLE --help tell of every option and service"):
         text = ip.sh(ns, "-m", "pinhole", "--help")
         for word in ("pinhole match options:", "[!] --service", "[!] --control", "--mask",
-                     "ftp sunrpc bfd tftp rsh nfs", "connmark"):  # fmt: skip
+                     "ftp sunrpc bfd tftp rsh; with --control also nfs", "connmark"):  # fmt: skip
             tap.contains(text, word)
         text = ip.sh(ns, "-j", "PINHOLE", "--help")
         for word in ("PINHOLE target options:", "--track", "--mask", "ftp sunrpc tftp rsh\n", "CONNMARK"):

@@ -198,6 +198,17 @@ def doctor(t, net, name, xts):
             done = daemon.ctl_run("doctor")
             tap.equal(done.returncode, 0, done.stdout + done.stderr)
             tap.contains(done.stdout, "no other rule writes the mark bits")
+        with t.case(f"{name}: doctor tells which services -m pinhole --service lets in"):
+            firewall(xts, ns, control(ROUTER), admit="-m pinhole --service ftp,bfd -j ACCEPT")
+            done = daemon.ctl_run("doctor")
+            tap.equal(done.returncode, 0, done.stdout + done.stderr)
+            tap.contains(done.stdout, "FORWARD (forward) accepts pinholed's mark for ftp, bfd, and not for sunrpc")
+        with t.case(f"{name}: doctor misses -m pinhole where it is missing"):
+            firewall(xts, ns, control(ROUTER), admit="-m pinhole --control -j ACCEPT")
+            done = daemon.ctl_run("doctor")
+            tap.equal(done.returncode, 1, done.stdout + done.stderr)
+            tap.contains(done.stdout, "FORWARD (forward) drops pinholed's mark")
+            firewall(xts, ns, control(ROUTER, OTHER_PORT, "-j PINHOLE --track ftp"))
         for words in ("--set-xmark 0x1000000/0x3f000000", "--set-mark 1", "--save-mark"):
             with t.case(f"{name}: doctor finds -j CONNMARK {words}"):
                 rule = ["FORWARD", "-j", "CONNMARK", *words.split()]

@@ -81,6 +81,12 @@ def passes(t, net, name, place, admit, xts, rpcbind, callers):
                 daemon.close_all()
                 net.forget_flows()
                 poll.until(lambda: not daemon.sessions(), "the sessions of the case before to end")
+        if place == SERVER and xts[4].backend == "nft":  # doctor reads no rules of iptables-legacy
+            with t.case(f"{name}: doctor finds nothing wrong with the example"):
+                done = daemon.ctl_run("doctor")
+                tap.equal(done.returncode, 0, done.stdout + done.stderr)
+                tap.contains(done.stdout, "INPUT (input) accepts pinholed's mark for sunrpc, and not for ftp, bfd")
+                tap.contains(done.stdout, "this machine does not forward packets")
         with t.case(f"{name}: nothing was refused"):
             for word in ("program", "port-never", "address", "malformed", "unsolicited"):
                 tap.equal(daemon.counter(word), 0, f"refused as {word}")
@@ -113,6 +119,28 @@ def chosen_in_iptables(t, net, name, place, admit, xts, callers):
                     caller.run(family)
 
 
+def translated(t, net, admit, xts, callers):
+    """The example as iptables-restore-translate has it, in force by nft."""
+    ns = net.server
+    tables = []
+    for family, ip in xts.items():
+        path = lab.file(f"rules.v{family}", example()[family])
+        done = xt.checked(ip.execute(ns, f"{ip.name.split('-')[0]}-restore-translate", "-f", path))
+        ns.sh("nft", "-f", "-", stdin=done.stdout)
+        tables.append(("ip" if family == 4 else "ip6", "filter"))
+    with pinholed(t, net, SERVER, admit) as daemon:
+        for family in xt.FAMILIES:
+            with t.case(f"translated to nft, on the server, {admit}: all clients, IPv{family}"):
+                for caller in callers:
+                    caller.run(family)
+        with t.case(f"translated to nft, on the server, {admit}: doctor finds nothing wrong"):
+            done = daemon.ctl_run("doctor")
+            tap.equal(done.returncode, 0, done.stdout + done.stderr)
+            tap.contains(done.stdout, "INPUT (input) accepts pinholed's mark for sunrpc, and not for ftp, bfd")
+    for table in tables:
+        ns.sh("nft", "delete", "table", *table)
+
+
 nfs.require()
 with suite.laboratory() as (t, lab, net):
     xt.require()
@@ -134,3 +162,7 @@ with suite.laboratory() as (t, lab, net):
             chosen_in_iptables(t, net, name, place, admit, xts, callers)
             for ip in xts.values():
                 ip.clear(ns)
+        if backend == "nft":  # the translators are its own
+            for admit in ADMITS:
+                net.server.run(["nft", "flush", "ruleset"])
+                translated(t, net, admit, xts, callers)
