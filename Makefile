@@ -9,6 +9,7 @@
 #   SAN=1   address and undefined-behaviour sanitizers, objects below build/san/
 #   CI=1    warnings are errors
 #   V=1     show the commands
+#   WITH_XT=no   without the iptables extensions, which are built wherever libxtables is
 
 VERSION    := 0.1.0
 CC         ?= cc
@@ -19,6 +20,8 @@ UNITDIR    ?= $(PREFIX)/lib/systemd/system
 MANDIR     ?= $(PREFIX)/share/man
 COMPDIR    ?= $(PREFIX)/share/bash-completion/completions
 DESTDIR    ?=
+WITH_XT    ?= $(shell $(PKG_CONFIG) --exists xtables && echo yes || echo no)
+XTLIBDIR   ?= $(shell $(PKG_CONFIG) --variable=xtlibdir xtables)
 
 BUILD := build
 ifdef SAN
@@ -33,7 +36,8 @@ WARN   += $(if $(CI),-Werror)
 HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE $(FORTIFY)
 OPT    ?= -O2 -g
 override CFLAGS   += -std=gnu17 $(WARN) $(OPT) $(HARDEN) $(SANFLAGS)
-override CPPFLAGS += -Iinclude -Ikmod-free -D_GNU_SOURCE -DPH_VERSION='"$(VERSION)"' -MMD -MP
+override CPPFLAGS += -Iinclude -Ikmod-free -D_GNU_SOURCE -DPH_VERSION='"$(VERSION)"' \
+                     -DPH_SYSCONFDIR='"$(SYSCONFDIR)"' -MMD -MP
 override LDFLAGS  += -pie -Wl,-z,relro,-z,now $(SANFLAGS)
 
 Q := $(if $(V),,@)
@@ -52,16 +56,20 @@ CTL_LIB     = $(shell $(PKG_CONFIG) --libs libnftnl libmnl libpcap jansson libco
 UNIT_SRC    := $(sort $(wildcard tests/unit/*.c))
 UNIT_BIN    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 ADAPTER_BIN := $(BUILD)/adapter/test_table $(BUILD)/adapter/test_ct $(BUILD)/adapter/test_rpcmap
+XT_TEST     := $(if $(XT_LIB),$(BUILD)/xt/oldkernel.so)
 FUZZ_SRC    := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN    := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 
+# Both carry a copy of what they share: xtables loads them one by one.
+XT_LIB := $(if $(filter yes,$(WITH_XT)),$(BUILD)/xt-ext/libxt_pinhole.so $(BUILD)/xt-ext/libxt_PINHOLE.so)
+
 C_FILES := $(sort $(wildcard include/pinhole/*.h kmod-free/*.[ch] kmod-free/track/*.c nft-helper/*.[ch] \
-           tests/*/*.[ch]))
+           xt-ext/*.[ch] tests/*/*.[ch]))
 
 objects = $(patsubst %,$(BUILD)/nft-helper/%.o,$(1))
 
 # --- building ----------------------------------------------------------------------------------
-all: $(BUILD)/pinholed $(BUILD)/pinholectl $(LIB)
+all: $(BUILD)/pinholed $(BUILD)/pinholectl $(LIB) $(XT_LIB)
 
 $(BUILD)/pinholed: $(call objects,$(DAEMON)) $(LIB)
 	@echo "  LD    $@"
@@ -75,6 +83,19 @@ $(LIB): $(LIB_SRC:%.c=$(BUILD)/%.o)
 	@echo "  AR    $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
+$(BUILD)/xt-ext/%.so: $(BUILD)/xt-ext/%.o $(BUILD)/xt-ext/field.o
+	@echo "  LD    $@"
+	$(Q)$(CC) $(filter-out -pie,$(LDFLAGS)) -shared -o $@ $^ $(shell $(PKG_CONFIG) --libs xtables)
+
+# The later of -fPIE and -fPIC holds.
+$(BUILD)/xt-ext/%.o: override CFLAGS += -fPIC -fvisibility=hidden
+
+# Goes into programs that are not ours.
+$(BUILD)/xt/%.so: tests/xt/%.c
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	$(Q)$(CC) $(CPPFLAGS) $(filter-out $(SANFLAGS) -fPIE,$(CFLAGS)) -fPIC -shared -o $@ $< -ldl
+
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
@@ -84,6 +105,9 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/unit/lib/world.o $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs check)
+
+$(BUILD)/unit/test_field: $(BUILD)/xt-ext/field.o
+$(BUILD)/tests/unit/test_field.o: CPPFLAGS += -Ixt-ext
 
 $(BUILD)/adapter/test_%: $(BUILD)/tests/adapter/test_%.o $(call objects,table rules ct queue nflog) $(LIB)
 	@mkdir -p $(@D)
@@ -116,7 +140,7 @@ T_ROOT = $(ADAPTER_BIN) $(sort $(wildcard tests/netns/t/*.t))
 check: deps
 	@$(MAKE) --no-print-directory check-built
 
-check-built: all $(UNIT_BIN) $(ADAPTER_BIN)
+check-built: all $(UNIT_BIN) $(ADAPTER_BIN) $(XT_TEST)
 ifeq ($(shell id -u),0)
 	@tests/lab.sh test-servers
 	@$(PROVE) $(T_ANY) $(T_ROOT)
@@ -128,7 +152,7 @@ endif
 check-unit: $(UNIT_BIN) $(BUILD)/pinholectl
 	@$(PROVE) $(T_ANY)
 
-check-netns: all $(ADAPTER_BIN)
+check-netns: all $(ADAPTER_BIN) $(XT_TEST)
 	@tests/lab.sh test-servers
 	@$(PROVE) $(T_ROOT)
 
@@ -175,7 +199,7 @@ build/fuzz/%: tests/fuzz/%.c $(LIB_SRC)
 
 lint: deps
 	clang-format --dry-run -Werror $(C_FILES)
-	clang-tidy --quiet $(LIB_SRC) $(wildcard nft-helper/*.c) -- $(filter-out -MMD -MP,$(CPPFLAGS)) \
+	clang-tidy --quiet $(LIB_SRC) $(wildcard nft-helper/*.c xt-ext/*.c) -- $(filter-out -MMD -MP,$(CPPFLAGS)) \
 	  -Inft-helper -std=gnu17 $(shell $(PKG_CONFIG) --cflags libtirpc)
 	if command -v mandoc >/dev/null; then mandoc -Tlint -Wwarning docs/*.[58]; fi
 
@@ -193,6 +217,11 @@ install: all
 	install -m 644 $(BUILD)/pinholed.service $(DESTDIR)$(UNITDIR)
 	install -m 644 docs/pinholed.conf.5 $(DESTDIR)$(MANDIR)/man5
 	install -m 644 docs/pinholed.8 docs/pinholectl.8 $(DESTDIR)$(MANDIR)/man8
+ifneq ($(XT_LIB),)
+	install -d $(DESTDIR)$(XTLIBDIR)
+	install -m 644 $(XT_LIB) $(DESTDIR)$(XTLIBDIR)
+	install -m 644 docs/libxt_pinhole.8 $(DESTDIR)$(MANDIR)/man8
+endif
 	install -m 644 nft-helper/pinholectl.bash-completion $(DESTDIR)$(COMPDIR)/pinholectl
 
 uninstall:
@@ -200,8 +229,11 @@ uninstall:
 	  $(DESTDIR)$(UNITDIR)/pinholed.service $(DESTDIR)$(MANDIR)/man5/pinholed.conf.5 \
 	  $(DESTDIR)$(MANDIR)/man8/pinholed.8 $(DESTDIR)$(MANDIR)/man8/pinholectl.8 \
 	  $(DESTDIR)$(COMPDIR)/pinholectl
+ifneq ($(XT_LIB),)
+	rm -f $(XT_LIB:$(BUILD)/xt-ext/%=$(DESTDIR)$(XTLIBDIR)/%) $(DESTDIR)$(MANDIR)/man8/libxt_pinhole.8
+endif
 
 .PHONY: all clean deps check check-built check-unit check-netns check-vm soak demo bench fuzz lint format install uninstall
 .SECONDARY:
--include $(wildcard $(BUILD)/kmod-free/*.d $(BUILD)/kmod-free/track/*.d $(BUILD)/nft-helper/*.d \
+-include $(wildcard $(BUILD)/kmod-free/*.d $(BUILD)/kmod-free/track/*.d $(BUILD)/nft-helper/*.d $(BUILD)/xt-ext/*.d \
   $(BUILD)/tests/*/*.d $(BUILD)/tests/*/*/*.d)

@@ -70,9 +70,9 @@ struct op *emit_pinhole(
 
 /*
  * Counts a refusal and explains it. s and flow may be NULL when there is none to speak of; peers
- * decide how often this happens, so a full decision only counts.
+ * decide how often this happens, so a full decision only counts. Returns the op, or NULL.
  */
-void refuse(struct engine *e, enum reason why, struct session *s, const struct tuple *flow,
+struct op *refuse(struct engine *e, enum reason why, struct session *s, const struct tuple *flow,
     const struct cursor *cause);
 
 /*

@@ -49,6 +49,16 @@ static void leave_pair(struct engine *e, struct session *s)
 	pair_flow_ended(e, pair);
 }
 
+/* A session that was not to be; its port need not say what it would have been. */
+static void refuse_session(
+    struct engine *e, enum reason why, const struct tuple *original, enum ph_service svc)
+{
+	struct op *op = refuse(e, why, NULL, original, NULL);
+
+	if (op)
+		op->service = svc;
+}
+
 struct session *session_begin(
     struct engine *e, const struct tuple *original, enum ph_service svc, bool resumed)
 {
@@ -63,7 +73,7 @@ struct session *session_begin(
 	else if (!old) /* whose place it takes */
 		why = room_for_session(e, original);
 	if (why != REASON_NONE) {
-		refuse(e, why, NULL, original, NULL);
+		refuse_session(e, why, original, svc);
 		return NULL;
 	}
 	s = session_new(&e->sessions, original, tracker);
@@ -72,7 +82,7 @@ struct session *session_begin(
 		s = NULL;
 	}
 	if (!s) {
-		refuse(e, REASON_NO_MEMORY, NULL, original, NULL);
+		refuse_session(e, REASON_NO_MEMORY, original, svc);
 		return NULL;
 	}
 	s->resumed = resumed;

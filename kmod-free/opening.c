@@ -64,7 +64,7 @@ struct op *emit_pinhole(
 	return op;
 }
 
-void refuse(struct engine *e, enum reason why, struct session *s, const struct tuple *flow,
+struct op *refuse(struct engine *e, enum reason why, struct session *s, const struct tuple *flow,
     const struct cursor *cause)
 {
 	struct op *op;
@@ -75,7 +75,7 @@ void refuse(struct engine *e, enum reason why, struct session *s, const struct t
 		s->refused++;
 	op = emit(e, OP_REFUSE, why);
 	if (!op)
-		return;
+		return NULL;
 	if (s) {
 		op->service = (enum ph_service)s->service;
 		op->session_id = s->id;
@@ -89,6 +89,7 @@ void refuse(struct engine *e, enum reason why, struct session *s, const struct t
 	}
 	if (cause)
 		cursor_escape(cause, op->cause, sizeof(op->cause));
+	return op;
 }
 
 /* --- opening ------------------------------------------------------------------------------------

@@ -484,13 +484,20 @@ static int check_block(cfg_t *cfg, cfg_opt_t *opt)
 	}
 	if (!block_service(current, block, &svc))
 		return -1;
-	/* An empty list calls nobody. No peers would be understood as all of them. */
+	/*
+	 * An empty list calls nobody: what is left is what the firewall itself marks (-j PINHOLE),
+	 * which it cannot for one-way flows. No peers would be understood as all of them.
+	 */
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
 		const char *name = settings[lists[i]].name;
 
 		if (current->seen[lists[i]][svc] ||
 		    !(cfg_getopt(block, name)->flags & CFGF_MODIFIED))
 			continue;
+		if (lists[i] == SET_PORTS && !tracker_of(svc)->one_way) {
+			current->config.policy.service[svc].n_ports = 0;
+			continue;
+		}
 		complain(
 		    current, cfg->line, "'%s' of service %s is empty", name, service_word(svc));
 		return -1;

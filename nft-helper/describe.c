@@ -12,16 +12,7 @@
 
 const char *service_word(enum ph_service svc)
 {
-	static const char *const words[] = {
-		[PH_SVC_NONE] = "none",
-		[PH_SVC_FTP] = "ftp",
-		[PH_SVC_SUNRPC] = "sunrpc",
-		[PH_SVC_BFD] = "bfd",
-		[PH_SVC_TFTP] = "tftp",
-		[PH_SVC_RSH] = "rsh",
-		[PH_SVC_NFS] = "nfs",
-		[PH_SVC_REXEC] = "rexec",
-	};
+	static const char *const words[] = PH_SERVICE_NAMES;
 	_Static_assert(sizeof(words) / sizeof(words[0]) == PH_SVC_MAX, "a word a service");
 
 	return (unsigned int)svc < PH_SVC_MAX ? words[svc] : words[PH_SVC_NONE];

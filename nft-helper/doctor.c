@@ -13,6 +13,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 #include "ctl_client.h"
+#include "describe.h"
 #include "pinhole/abi.h"
 #include "ruleset.h"
 
@@ -30,6 +31,7 @@ struct facts {
 	bool answers;
 	bool mark; /* admit = mark */
 	uint32_t mark_mask;
+	unsigned int services; /* that let flows in: one bit each */
 };
 
 /* fix may be NULL; the rest is the text. */
@@ -248,20 +250,68 @@ static void chain_fix(const struct facts *facts, const struct ruleset_chain *c, 
 		    c->table, c->name);
 }
 
+/* Whether this machine passes on packets that are not for itself. */
+static bool routes(void)
+{
+	return sysctl_value("/proc/sys/net/ipv4/ip_forward") != 0 ||
+	       sysctl_value("/proc/sys/net/ipv6/conf/all/forwarding") != 0;
+}
+
+/* The best answer for any service, and which services get none at all. */
+static enum ruleset_answer best_answer(
+    const struct facts *facts, const struct ruleset_chain *c, unsigned int *left_out)
+{
+	enum ruleset_answer best = RULESET_NO;
+
+	*left_out = 0;
+	for (int svc = PH_SVC_NONE + 1; svc < PH_SVC_MAX; svc++) {
+		/* Flows admitted as related carry the mark as well: either kind of rule will do. */
+		enum ruleset_answer answer = facts->mark ? c->mark[svc] : c->both[svc];
+
+		if (!(facts->services & 1u << svc))
+			continue;
+		if (answer > best)
+			best = answer;
+		if (answer == RULESET_NO)
+			*left_out |= 1u << svc;
+	}
+	return best;
+}
+
+/* Names of services, separated by commas, into text[FIX]. */
+static const char *service_list(unsigned int services, char *text)
+{
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (int svc = PH_SVC_NONE + 1; svc < PH_SVC_MAX; svc++)
+		if (services & 1u << svc)
+			used += (size_t)snprintf(text + used, FIX - used, "%s%s", used ? ", " : "",
+			    service_word((enum ph_service)svc));
+	return text;
+}
+
 /*
  * Whether the chain lets pinholes' flows in. On a machine with one role not all three hooks matter,
  * but a chain that drops is one where an administrator will look.
  */
 static void check_chain(struct report *r, const struct facts *facts, const struct ruleset_chain *c)
 {
-	/* Flows admitted as related carry the mark as well: either kind of rule will do. */
-	enum ruleset_answer answer = facts->mark ? c->mark : c->both;
+	unsigned int left_out;
+	enum ruleset_answer answer = best_answer(facts, c, &left_out);
 	bool by_mark = facts->mark || (answer == RULESET_YES && c->related != RULESET_YES);
 	const char *what = by_mark ? "pinholed's mark" : "`ct state related`";
-	char where[3 * RULESET_NAME], fix[FIX];
+	char where[3 * RULESET_NAME], fix[FIX], some[FIX], others[FIX];
 
 	(void)snprintf(
 	    where, sizeof(where), "chain %s %s %s (%s)", c->family, c->table, c->name, c->hook);
+	if (answer != RULESET_NO && left_out) {
+		add(r, NOTE, "firewall", NULL,
+		    "%s accepts pinholed's mark for %s, and not for %s: right, if so meant", where,
+		    service_list(facts->services & ~left_out, some),
+		    service_list(left_out, others));
+		return;
+	}
 	switch (answer) {
 	case RULESET_YES:
 		add(r, GOOD, "firewall", NULL, "%s accepts %s", where, what);
@@ -272,6 +322,12 @@ static void check_chain(struct report *r, const struct facts *facts, const struc
 		    where, what);
 		break;
 	case RULESET_NO:
+		if (strcmp(c->hook, "forward") == 0 && !routes()) {
+			add(r, NOTE, "firewall", NULL,
+			    "%s drops %s: right, as this machine does not forward packets", where,
+			    what);
+			break;
+		}
 		chain_fix(facts, c, fix);
 		add(r, BAD, "firewall", fix, "%s drops %s: pinholes have no effect there", where,
 		    what);
@@ -336,9 +392,8 @@ static void check_table(struct report *r, const struct facts *facts, const struc
 
 static void check_firewall(struct report *r, const struct facts *facts)
 {
-	uint32_t mark = ph_mark(facts->mark_mask, PH_MARK_F_PINHOLE, PH_SVC_FTP);
 	struct ruleset rules;
-	int ret = ruleset_read(&rules, facts->mark_mask, mark);
+	int ret = ruleset_read(&rules, facts->mark_mask);
 
 	switch (ret) {
 	case 0:
@@ -380,6 +435,9 @@ json_t *doctor_examine(const char *socket, const struct config *config)
 
 	if (!r.checks)
 		return NULL;
+	for (int svc = PH_SVC_NONE + 1; svc < PH_SVC_MAX; svc++)
+		if (config->policy.service[svc].enabled && svc != PH_SVC_NFS)
+			facts.services |= 1u << svc;
 	check_root(&r);
 	check_kernel(&r);
 	check_events(&r);

@@ -946,12 +946,17 @@ static bool uses(const struct plan *p, uint8_t transport)
 	return false;
 }
 
-/* Control flows of this service are marked. */
+/*
+ * Control flows of this service are marked, by their ports or by a rule of the firewall's own. The
+ * latter is not for what is only copied: begin_* has to tell of its first packet, or its ports say
+ * how far away a peer may be.
+ */
 static bool watched(const struct plan *p, enum ph_service svc)
 {
 	const struct service_policy *s = &p->setup.policy.service[svc];
 
-	return s->enabled && s->n_ports > 0 && service_rules[svc].control;
+	return s->enabled && service_rules[svc].control &&
+	       (s->n_ports > 0 || (service_rules[svc].flows && !service_rules[svc].copied));
 }
 
 /* A port is the first service's that names it, and once. */
@@ -1483,14 +1488,24 @@ static void port_keys(struct vmap *m, enum ph_service svc, uint16_t port)
 	}
 }
 
-/* ct mark & mask == 0 meta l4proto . th dport vmap { tcp . 21 : goto begin_ftp, ... } */
+/*
+ *   ct mark & control != 0 ct status snat,dnat counter name "nat_seen" log group N
+ *   ct mark & mask == 0 meta l4proto . th dport vmap { tcp . 21 : goto begin_ftp, ... }
+ *
+ * What bears the mark already has it from the firewall (-j PINHOLE); begin_* tells of the others.
+ */
 static void watch_new_rule(struct batch *b, const struct plan *p, uint32_t id)
 {
 	const struct policy *policy = &p->setup.policy;
 	struct vmap m =
 	    vmap_begin(b, id, concatenated(TYPE_INET_PROTOCOL, TYPE_INET_SERVICE), 8, ORDER_MIXED);
-	struct rule r;
+	struct rule r = rule_begin(b, "watch_new");
 
+	if_mark(&r, control_mark(p, PH_SVC_NONE), NFT_CMP_NEQ, 0);
+	if_translated(&r);
+	count(&r, COUNTER_NAT_SEEN);
+	log_group(&r, (uint16_t)(p->setup.queue_base + PH_GROUP_NAT), HEADERS_SNAPLEN);
+	rule_end(&r);
 	EACH_SERVICE(svc)
 	{
 		const struct service_policy *s = &policy->service[svc];

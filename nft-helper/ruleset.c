@@ -242,7 +242,7 @@ struct reg {
 /* One packet on its way through one base chain. */
 struct walk {
 	const struct snapshot *snapshot;
-	uint32_t state, mark;
+	uint32_t state, mark, l4proto;
 	unsigned int about; /* enum origin: what the question is about; only such rules "depend" */
 	unsigned int rules;
 	bool sometimes; /* a rule about it accepts under further conditions */
@@ -350,12 +350,12 @@ static void step_ct(const struct walk *w, struct step *s, const struct nftnl_exp
 	}
 }
 
-static void step_meta(struct step *s, const struct nftnl_expr *e)
+static void step_meta(const struct walk *w, struct step *s, const struct nftnl_expr *e)
 {
 	if (!nftnl_expr_is_set(e, NFTNL_EXPR_META_DREG))
 		return;
 	if (get_u32(e, NFTNL_EXPR_META_KEY) == NFT_META_L4PROTO)
-		load_number(s, get_u32(e, NFTNL_EXPR_META_DREG), IPPROTO_TCP, FROM_ELSEWHERE);
+		load_number(s, get_u32(e, NFTNL_EXPR_META_DREG), w->l4proto, FROM_ELSEWHERE);
 	else
 		(void)load(s, get_u32(e, NFTNL_EXPR_META_DREG));
 }
@@ -557,7 +557,7 @@ static int step_expr(
 	if (strcmp(name, "ct") == 0)
 		step_ct(w, s, e);
 	else if (strcmp(name, "meta") == 0)
-		step_meta(s, e);
+		step_meta(w, s, e);
 	else if (strcmp(name, "bitwise") == 0)
 		step_bitwise(s, e);
 	else if (strcmp(name, "cmp") == 0)
@@ -692,9 +692,15 @@ static enum outcome walk_chain(struct walk *w, const struct nftnl_rule *from, co
 }
 
 static enum ruleset_answer ask(const struct snapshot *snapshot, const struct nftnl_chain *chain,
-    uint32_t state, uint32_t mark, unsigned int about)
+    uint32_t state, uint32_t mark, uint32_t l4proto, unsigned int about)
 {
-	struct walk w = { .snapshot = snapshot, .state = state, .mark = mark, .about = about };
+	struct walk w = {
+		.snapshot = snapshot,
+		.state = state,
+		.mark = mark,
+		.l4proto = l4proto,
+		.about = about,
+	};
 	const char *table = nftnl_chain_get_str(chain, NFTNL_CHAIN_TABLE);
 	const char *name = nftnl_chain_get_str(chain, NFTNL_CHAIN_NAME);
 	uint32_t family = nftnl_chain_get_u32(chain, NFTNL_CHAIN_FAMILY);
@@ -716,16 +722,39 @@ static enum ruleset_answer ask(const struct snapshot *snapshot, const struct nft
 
 /* --- rules that get in the way ------------------------------------------------------------- */
 
-/* Bits of the flow's mark that an iptables rule writes (xt_connmark.c: connmark_tg_shift). */
-static uint32_t xt_writes(const struct nftnl_expr *e)
+/* What -j PINHOLE --track writes: our field, all of it, for a control session. */
+static bool tracks(uint32_t mark, uint32_t mask, uint32_t mark_mask)
 {
+	unsigned int field = ph_mark_field(mark_mask, mark);
+
+	return mask == mark_mask && !(mark & ~mark_mask) &&
+	       (field & ~PH_MARK_F_SERVICE) == PH_MARK_F_CONTROL &&
+	       (field & PH_MARK_F_SERVICE) != PH_SVC_NONE &&
+	       (field & PH_MARK_F_SERVICE) < PH_SVC_MAX;
+}
+
+/* Bits of the flow's mark that an iptables rule writes (xt_connmark.c: connmark_tg_shift). */
+static uint32_t xt_writes(const struct nftnl_expr *e, uint32_t mark_mask)
+{
+	bool shifts = get_u32(e, NFTNL_EXPR_TG_REV) >= 2;
 	struct xt_connmark_tginfo1 info;
+	struct xt_connmark_tginfo2 two;
 
 	if (strcmp(nftnl_expr_get_str(e, NFTNL_EXPR_TG_NAME), "CONNMARK") != 0 ||
 	    !xt_info(e, NFTNL_EXPR_TG_INFO, &info, sizeof(info)))
 		return 0;
+	if (shifts) {
+		if (!xt_info(e, NFTNL_EXPR_TG_INFO, &two, sizeof(two)))
+			return 0;
+		info.mode = two.mode;
+		shifts = two.shift_bits != 0;
+	}
 	switch (info.mode) {
 	case XT_CONNMARK_SET:
+		if (shifts)
+			return UINT32_MAX;
+		if (tracks(info.ctmark, info.ctmask, mark_mask))
+			return 0;
 		return info.ctmark | info.ctmask;
 	case XT_CONNMARK_SAVE:
 		return info.ctmask | info.nfmask;
@@ -734,8 +763,8 @@ static uint32_t xt_writes(const struct nftnl_expr *e)
 	}
 }
 
-/* Bits of the flow's mark that a rule writes. */
-static uint32_t mark_written(const struct nftnl_rule *rule)
+/* Bits of the flow's mark that a rule writes, other than as -j PINHOLE does. */
+static uint32_t mark_written(const struct nftnl_rule *rule, uint32_t mark_mask)
 {
 	struct nftnl_expr_iter *iter = nftnl_expr_iter_create(rule);
 	/* Conditions do not matter here: it is enough that it may write. */
@@ -748,8 +777,11 @@ static uint32_t mark_written(const struct nftnl_rule *rule)
 		const char *name = nftnl_expr_get_str(e, NFTNL_EXPR_NAME);
 
 		if (strcmp(name, "ct") == 0 && nftnl_expr_is_set(e, NFTNL_EXPR_CT_SREG)) {
-			if (get_u32(e, NFTNL_EXPR_CT_KEY) == NFT_CT_MARK)
-				written |= ~reg_of(&s, get_u32(e, NFTNL_EXPR_CT_SREG))->kept;
+			const struct reg *r = reg_of(&s, get_u32(e, NFTNL_EXPR_CT_SREG));
+
+			if (get_u32(e, NFTNL_EXPR_CT_KEY) == NFT_CT_MARK &&
+			    !(r->known && tracks(r->value, ~r->kept, mark_mask)))
+				written |= ~r->kept;
 		} else if (strcmp(name, "ct") == 0) {
 			step_ct(&w, &s, e);
 		} else if (strcmp(name, "bitwise") == 0) {
@@ -757,9 +789,9 @@ static uint32_t mark_written(const struct nftnl_rule *rule)
 		} else if (strcmp(name, "immediate") == 0) {
 			step_immediate(&s, e);
 		} else if (strcmp(name, "meta") == 0) {
-			step_meta(&s, e);
+			step_meta(&w, &s, e);
 		} else if (strcmp(name, "target") == 0) {
-			written |= xt_writes(e);
+			written |= xt_writes(e, mark_mask);
 		} else if (strcmp(name, "cmp") != 0 && strcmp(name, "counter") != 0) {
 			memset(s.reg, 0, sizeof(s.reg));
 		}
@@ -846,7 +878,7 @@ static bool owned(const struct snapshot *s, uint32_t family, const char *table)
 }
 
 static int report_chain(
-    struct ruleset *out, const struct snapshot *s, const struct nftnl_chain *c, uint32_t mark)
+    struct ruleset *out, const struct snapshot *s, const struct nftnl_chain *c, uint32_t mark_mask)
 {
 	uint32_t number = nftnl_chain_get_u32(c, NFTNL_CHAIN_FAMILY);
 	const char *table = nftnl_chain_get_str(c, NFTNL_CHAIN_TABLE);
@@ -872,9 +904,16 @@ static int report_chain(
 	chain->drops = nftnl_chain_get_u32(c, NFTNL_CHAIN_POLICY) == NF_DROP;
 	chain->owned = owned(s, number, table);
 	/* In nf_tables the bit of a state is 1 << (ctinfo + 1). */
-	chain->related = ask(s, c, 1u << (IP_CT_RELATED + 1), 0, FROM_STATE);
-	chain->mark = ask(s, c, 1u << (IP_CT_NEW + 1), mark, FROM_MARK);
-	chain->both = ask(s, c, 1u << (IP_CT_RELATED + 1), mark, FROM_STATE | FROM_MARK);
+	chain->related = ask(s, c, 1u << (IP_CT_RELATED + 1), 0, IPPROTO_TCP, FROM_STATE);
+	for (int svc = PH_SVC_NONE; svc < PH_SVC_MAX; svc++) {
+		uint32_t mark = ph_mark(mark_mask, PH_MARK_F_PINHOLE, (enum ph_service)svc);
+		uint32_t proto =
+		    svc == PH_SVC_BFD || svc == PH_SVC_TFTP ? IPPROTO_UDP : IPPROTO_TCP;
+
+		chain->mark[svc] = ask(s, c, 1u << (IP_CT_NEW + 1), mark, proto, FROM_MARK);
+		chain->both[svc] =
+		    ask(s, c, 1u << (IP_CT_RELATED + 1), mark, proto, FROM_STATE | FROM_MARK);
+	}
 	return 0;
 }
 
@@ -899,7 +938,7 @@ static int report_rule(
 	return 0;
 }
 
-static int report(struct ruleset *out, const struct snapshot *s, uint32_t mark_mask, uint32_t mark)
+static int report(struct ruleset *out, const struct snapshot *s, uint32_t mark_mask)
 {
 	char helper[RULESET_NAME];
 	int ret = 0;
@@ -908,14 +947,14 @@ static int report(struct ruleset *out, const struct snapshot *s, uint32_t mark_m
 		out->ours |= ours(nftnl_table_get_u32(s->tables.item[i], NFTNL_TABLE_FAMILY),
 		    nftnl_table_get_str(s->tables.item[i], NFTNL_TABLE_NAME));
 	for (size_t i = 0; i < s->chains.n && ret == 0; i++)
-		ret = report_chain(out, s, s->chains.item[i], mark & mark_mask);
+		ret = report_chain(out, s, s->chains.item[i], mark_mask);
 	for (size_t i = 0; i < s->rules.n && ret == 0; i++) {
 		const struct nftnl_rule *rule = s->rules.item[i];
 
 		if (ours(nftnl_rule_get_u32(rule, NFTNL_RULE_FAMILY),
 			nftnl_rule_get_str(rule, NFTNL_RULE_TABLE)))
 			continue;
-		if (mark_written(rule) & mark_mask)
+		if (mark_written(rule, mark_mask) & mark_mask)
 			ret = report_rule(&out->mark_writers, &out->n_mark_writers, rule, "");
 		if (ret == 0 && helper_assigned(rule, helper))
 			ret = report_rule(&out->helpers, &out->n_helpers, rule, helper);
@@ -923,7 +962,7 @@ static int report(struct ruleset *out, const struct snapshot *s, uint32_t mark_m
 	return ret;
 }
 
-int ruleset_read(struct ruleset *out, uint32_t mark_mask, uint32_t mark)
+int ruleset_read(struct ruleset *out, uint32_t mark_mask)
 {
 	struct mnl_socket *nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
 	struct snapshot snapshot = { .tables.n = 0 };
@@ -942,7 +981,7 @@ int ruleset_read(struct ruleset *out, uint32_t mark_mask, uint32_t mark)
 		ret = snapshot_take(nl, &snapshot);
 	} while (ret == -EINTR && ++attempt < ATTEMPTS);
 	if (ret == 0)
-		ret = report(out, &snapshot, mark_mask, mark);
+		ret = report(out, &snapshot, mark_mask);
 	if (ret < 0)
 		ruleset_free(out);
 out:

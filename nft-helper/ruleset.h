@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pinhole/abi.h"
+
 #define RULESET_NAME 64
 
 enum ruleset_answer {
@@ -25,10 +27,10 @@ struct ruleset_chain {
 	const char *family, *hook; /* as nft writes them */
 	bool drops;                /* its policy */
 	bool owned;                /* the table belongs to a process: nobody else can add to it */
-	/* A TCP SYN that is ... */
-	enum ruleset_answer related; /* `ct state related` */
-	enum ruleset_answer mark;    /* `new`, and carries our mark */
-	enum ruleset_answer both;    /* `related`, and carries our mark */
+	/* A first packet that is ... */
+	enum ruleset_answer related;          /* `ct state related`, and TCP */
+	enum ruleset_answer mark[PH_SVC_MAX]; /* `new`, and carries our mark for this service */
+	enum ruleset_answer both[PH_SVC_MAX]; /* `related`, and carries that mark */
 };
 
 /* A rule, by the chain it stands in. */
@@ -50,11 +52,11 @@ struct ruleset {
 };
 
 /*
- * Fills *out for packets of pinholes that carry `mark` within mark_mask. -EPERM without
+ * Fills *out for packets of pinholes, whose marks are within mark_mask. -EPERM without
  * CAP_NET_ADMIN; -EPROTONOSUPPORT or the like when the kernel has no nf_tables; -EINTR when the
  * rule set did not stop changing; other -errno. Then *out is empty.
  */
-int ruleset_read(struct ruleset *out, uint32_t mark_mask, uint32_t mark);
+int ruleset_read(struct ruleset *out, uint32_t mark_mask);
 void ruleset_free(struct ruleset *r);
 
 #endif

@@ -5,8 +5,8 @@
 #
 #   lab.sh build-deps     libraries and tools, installed as packages (root)
 #   lab.sh test-servers   FTP, NFS, TFTP and rsh servers and clients, routing daemons that speak BFD,
-#                         only unpacked below build/lab, never installed: installing them would
-#                         start services and add users
+#                         and iptables, only unpacked below build/lab, never installed: installing
+#                         them would start services and add users, or change what `iptables` is
 #
 # Neither starts a service nor touches the firewall. A second run finds everything and does nothing.
 set -eu
@@ -30,10 +30,12 @@ BUILD_RPM='pkgconf-pkg-config libmnl-devel libnftnl-devel libnetfilter_conntrack
 LAB_DEB='vsftpd proftpd-core proftpd-mod-crypto lftp curl openssl
 	rpcbind nfs-ganesha nfs-ganesha-mem libnfs-utils nfs-common
 	bird2 frr
-	tftpd-hpa tftp-hpa rsh-redone-server rsh-redone-client rsh-server'
+	tftpd-hpa tftp-hpa rsh-redone-server rsh-redone-client rsh-server
+	iptables'
 LAB_RPM='vsftpd proftpd lftp curl openssl rpcbind nfs-utils'
 # Not in every distribution's own repositories. Without them the tests that need them skip, and say so.
-LAB_RPM_MAY='nfs-ganesha nfs-ganesha-mem libnfs-utils bird frr tftp-server tftp rsh-server rsh'
+LAB_RPM_MAY='nfs-ganesha nfs-ganesha-mem libnfs-utils bird frr tftp-server tftp rsh-server rsh
+	iptables-nft iptables-legacy'
 
 say() { echo "lab: $*"; }
 die() {

@@ -46,7 +46,10 @@ own=$(cd kmod-free && ls ./*.h | sed 's|^\./||; s|\.|\\.|' | paste -sd'|')
 check 'trackers see tracker.h, cursor.h and libc' "tracker\\.h|cursor\\.h|$libc" kmod-free/track/*.c
 check 'the engine sees itself, abi.h, uthash and libc' \
 	"$own|pinhole/abi\\.h|uthash\\.h|utlist\\.h|$libc" kmod-free/*.[ch]
+check 'the iptables extensions see xtables.h, abi.h, their own header and libc' \
+	"field\\.h|pinhole/abi\\.h|xtables\\.h|linux/netfilter/xt_connmark\\.h|$libc" xt-ext/*.[ch]
 only 'nobody outside kmod-free reaches into track/' '(\.\./)*(kmod-free/)?track/' 'kmod-free/.*'
+only 'libxtables stays in xt-ext' 'xtables\.h' 'xt-ext/libxt_.*'
 only 'libnftnl stays in its room' 'libnftnl/' 'nft-helper/(rules|table|ruleset)\.[ch]'
 only 'libnetfilter_conntrack stays in ct.c' 'libnetfilter_conntrack/' 'nft-helper/ct\.c'
 only 'libnetfilter_queue stays in queue.c' 'libnetfilter_queue/' 'nft-helper/queue\.c'
@@ -59,7 +62,7 @@ only 'privileges stay in privs.c' 'seccomp|cap-ng|linux/landlock' 'nft-helper/pr
 # No child processes and no shells in the product.
 n=$((n + 1))
 if wrong=$(grep -nE '\b(system|popen|fork|vfork|posix_spawnp?|exec[lv]p?e?)[[:space:]]*\(' \
-	kmod-free/*.c kmod-free/track/*.c nft-helper/*.c); then
+	kmod-free/*.c kmod-free/track/*.c nft-helper/*.c xt-ext/*.c); then
 	bad=1
 	echo "not ok $n - no child processes"
 	printf '%s\n' "$wrong" | sed 's/^/# /'
@@ -70,7 +73,7 @@ fi
 # Packet bytes and text are read with cursors.
 n=$((n + 1))
 if wrong=$(grep -nE '\b(sscanf|strtok(_r)?|ato[il]+|gets)[[:space:]]*\(' \
-	kmod-free/*.c kmod-free/track/*.c nft-helper/*.c); then
+	kmod-free/*.c kmod-free/track/*.c nft-helper/*.c xt-ext/*.c); then
 	bad=1
 	echo "not ok $n - no sscanf, strtok, atoi"
 	printf '%s\n' "$wrong" | sed 's/^/# /'

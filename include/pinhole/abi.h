@@ -11,6 +11,11 @@
 
 #define PH_TABLE "pinholed" /* table inet pinholed */
 
+#ifndef PH_SYSCONFDIR
+#define PH_SYSCONFDIR "/etc"
+#endif
+#define PH_CONF_FILE PH_SYSCONFDIR "/pinholed/pinholed.conf"
+
 /* Order is part of the ABI: the value is written into conntrack marks and queue numbers. */
 enum ph_service {
 	PH_SVC_NONE,
@@ -23,6 +28,20 @@ enum ph_service {
 	PH_SVC_REXEC,
 	PH_SVC_MAX
 };
+
+/* Their names, the same in the configuration, in listings and on iptables' command lines. */
+/* clang-format off */
+#define PH_SERVICE_NAMES { \
+	[PH_SVC_NONE] = "none", \
+	[PH_SVC_FTP] = "ftp", \
+	[PH_SVC_SUNRPC] = "sunrpc", \
+	[PH_SVC_BFD] = "bfd", \
+	[PH_SVC_TFTP] = "tftp", \
+	[PH_SVC_RSH] = "rsh", \
+	[PH_SVC_NFS] = "nfs", \
+	[PH_SVC_REXEC] = "rexec", \
+}
+/* clang-format on */
 
 /*
  * Six adjacent bits of the conntrack mark are ours, and only they are ever written:

@@ -41,7 +41,6 @@
 #define PH_RUNTIME_DIR "/run/pinholed"
 #define PH_CTL_SOCKET  "ctl.sock" /* within the runtime directory */
 #define PH_STATE_FILE  "state.json"
-#define PH_CONF_FILE   "/etc/pinholed/pinholed.conf"
 #define PH_CTL_LINE    4096
 
 #endif

@@ -169,6 +169,10 @@ START_TEST(nft_prints_it_well_related)
 		"tcp sport . tcp dport limit rate 1/week burst 16 packets } goto capture_rsh\n",
 		"\t\tct direction original @ih,0,8 >= 0x0 add @early6 { ip6 saddr . ip6 daddr . "
 		"tcp sport . tcp dport limit rate 1/week burst 16 packets } goto capture_rexec\n",
+		"\tchain watch_new {\n"
+		"\t\tct mark & 0x10000000 != 0x00000000 ct status snat,dnat counter name "
+		"\"nat_seen\" log group 20553 snaplen 128 queue-threshold 1\n"
+		"\t\tct mark & 0x3f000000 == 0x00000000 meta l4proto . th dport vmap { ",
 		"type filter hook postrouting priority 300; policy accept;\n",
 		NULL,
 	};

@@ -32,10 +32,10 @@ class Transfer:
 
 
 class Client:
-    """A client program in one namespace; server is the address to talk to, by family."""
+    """A client program in one namespace; address is the server's, by family."""
 
-    def __init__(self, lab, ns, address):
-        self.lab, self.ns, self.address = lab, ns, address
+    def __init__(self, lab, ns, address, port=21):
+        self.lab, self.ns, self.address, self.port = lab, ns, address, port
         self.home = lab.dir("client")
 
     def transfer(self, mode, operation, site, connect_timeout=3, max_time=10, tls=False):
@@ -68,7 +68,7 @@ class Client:
 
     def _host(self, family):
         address = self.address[family]
-        return f"[{address}]" if family == 6 else address
+        return (f"[{address}]" if family == 6 else address) + (f":{self.port}" if self.port != 21 else "")
 
     def _execute(self, command, env, seconds, stdin=None):
         with self.ns.entered():

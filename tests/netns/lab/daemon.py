@@ -21,7 +21,7 @@ def built():
     return os.access(PINHOLED, os.X_OK) and os.access(PINHOLECTL, os.X_OK)
 
 
-def config(admit="related", timeout=60, tls="closed", limits=None, extra=""):
+def config(admit="related", timeout=60, tls="closed", limits=None, extra="", ports="21"):
     limit_lines = "".join(f"\t{key} = {value}\n" for key, value in (limits or {}).items())
     return (
         f"admit = {admit}\n"
@@ -29,7 +29,7 @@ def config(admit="related", timeout=60, tls="closed", limits=None, extra=""):
         f"limits {{\n{limit_lines}}}\n"
         "service ftp {\n"
         "\tenabled = true\n"
-        "\tports = { 21 }\n"
+        f"\tports = {{ {ports} }}\n"
         f"\ttimeout = {timeout}\n"
         f"\ttls = {tls}\n"
         '\twindow = "32768-60999"\n'

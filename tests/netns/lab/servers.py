@@ -52,13 +52,14 @@ def _config(lab, name, lines):
     return lab.file(name, "".join(f"{line}\n" for line in lines))
 
 
-def vsftpd(lab, ns, tls=False, **options):
-    """Starts vsftpd on port 21 of both families; options override its configuration."""
+def vsftpd(lab, ns, tls=False, port=21, **options):
+    """Starts vsftpd on a port of both families; options override its configuration."""
     site = Site(lab, "vsftpd")
     settings = {
         "background": "NO",
         "listen": "NO",
         "listen_ipv6": "YES",
+        "listen_port": port,
         "anonymous_enable": "YES",
         "local_enable": "NO",
         "no_anon_password": "YES",
@@ -91,7 +92,7 @@ def vsftpd(lab, ns, tls=False, **options):
     settings.update(options)
     conf = _config(lab, "vsftpd.conf", (f"{k}={v}" for k, v in settings.items()))
     path, env = tool("vsftpd")
-    process = lab.serve(ns, [path, conf], "vsftpd", 21, env=env)
+    process = lab.serve(ns, [path, conf], "vsftpd", port, env=env)
     process.site = site
     return process
 

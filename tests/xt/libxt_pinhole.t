@@ -1,0 +1,51 @@
+# option ; what iptables -S prints of it (= : the same) ; OK
+# option ; part of the complaint ; FAIL
+# Each line in each of these chains, with both backends and both families.
+:INPUT,FORWARD,OUTPUT
+-m pinhole;-m connmark --mark 0x20000000/0x20000000;OK
+-m pinhole --control;-m connmark --mark 0x10000000/0x10000000;OK
+-m pinhole ! --control;-m connmark ! --mark 0x10000000/0x10000000;OK
+-m pinhole --service ftp;-m connmark --mark 0x21000000/0x2f000000;OK
+-m pinhole --service sunrpc;-m connmark --mark 0x22000000/0x2f000000;OK
+-m pinhole --service bfd;-m connmark --mark 0x23000000/0x2f000000;OK
+-m pinhole --service tftp;-m connmark --mark 0x24000000/0x2f000000;OK
+-m pinhole --service rsh;-m connmark --mark 0x25000000/0x2f000000;OK
+-m pinhole ! --service bfd;-m connmark ! --mark 0x23000000/0x2f000000;OK
+-m pinhole --service ftp --control;-m connmark --mark 0x11000000/0x1f000000;OK
+-m pinhole --control --service sunrpc,nfs;-m connmark --mark 0x12000000/0x1b000000;OK
+-m pinhole --service nfs --control;-m connmark --mark 0x16000000/0x1f000000;OK
+-m pinhole ! --service ftp --control;-m connmark ! --mark 0x11000000/0x1f000000;OK
+-m pinhole ! --service ftp ! --control;stands before --service;FAIL
+-m pinhole --service ftp,bfd;-m connmark --mark 0x21000000/0x2d000000;OK
+-m pinhole --service bfd,sunrpc;-m connmark --mark 0x22000000/0x2e000000;OK
+-m pinhole --service ftp,sunrpc,bfd;-m connmark --mark 0x20000000/0x2c000000;OK
+-m pinhole --service tftp,rsh;-m connmark --mark 0x24000000/0x2e000000;OK
+-m pinhole --mask 0x3f;-m connmark --mark 0x20/0x20;OK
+-m pinhole --mask 63 --service sunrpc;-m connmark --mark 0x22/0x2f;OK
+-m pinhole --service ftp --mask 0xfc000000;-m connmark --mark 0x84000000/0xbc000000;OK
+-m pinhole -m pinhole ! --service ftp;-m connmark --mark 0x20000000/0x20000000 -m connmark ! --mark 0x21000000/0x2f000000;OK
+-m conntrack --ctstate NEW -m pinhole --service rsh;-m conntrack --ctstate NEW -m connmark --mark 0x25000000/0x2f000000;OK
+-m connmark --mark 0x20000000/0x20000000;=;OK
+-m pinhole --service;requires an argument;FAIL
+-m pinhole --service "";no service is called "";FAIL
+-m pinhole --service ftp,;no service is called "";FAIL
+-m pinhole --service gopher;no service is called "gopher";FAIL
+-m pinhole --service ftp,gopher;no service is called "gopher";FAIL
+-m pinhole --service none;no service is called "none";FAIL
+-m pinhole --service ftp,ftp;service "ftp" is listed twice;FAIL
+-m pinhole --service ftp --service bfd;only be;FAIL
+-m pinhole --service ftp,sunrpc;write a rule for each;FAIL
+-m pinhole ! --service ftp,tftp;write a rule for each;FAIL
+-m pinhole --service ftp,sunrpc,bfd,tftp,rsh;write a rule for each;FAIL
+-m pinhole --service nfs;for --control alone;FAIL
+-m pinhole --service ftp ! --control;stands before --service;FAIL
+-m pinhole --control --control;only be;FAIL
+-m pinhole --mask;requires an argument;FAIL
+-m pinhole --mask 0;six adjacent bits;FAIL
+-m pinhole --mask 0x1f;six adjacent bits;FAIL
+-m pinhole --mask 0x3f0000ff;six adjacent bits;FAIL
+-m pinhole --mask 0x7f000000;six adjacent bits;FAIL
+-m pinhole --mask 0x3f00000000;out of range;FAIL
+-m pinhole --mask x;bad value;FAIL
+-m pinhole ! --mask 0x3f;cannot be inverted;FAIL
+-m pinhole --admitted;--admitted;FAIL
