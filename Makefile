@@ -172,7 +172,7 @@ demo: deps
 	@tests/lab.sh test-servers
 	@tests/demo
 
-BENCH_BIN := floor cycles micro rpcserver storm bfdgen
+BENCH_BIN := floor cycles micro rpcserver storm bfdgen tftp
 bench: deps
 	@$(MAKE) --no-print-directory all $(BENCH_BIN:%=build/bench/%)
 	@tests/bench/run

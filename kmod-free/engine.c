@@ -100,8 +100,10 @@ static struct session *inherit(struct engine *e, const struct tuple *original, e
 {
 	struct session *s = session_begin(e, original, svc, true);
 
-	if (s)
+	if (s) {
 		s->inherited = 1u << DIR_ORIGINAL | 1u << DIR_REPLY;
+		s->over = s->tracker->preamble;
+	}
 	return s;
 }
 
@@ -121,11 +123,17 @@ void session_end(struct engine *e, struct session *s, enum reason why)
 		close_pinhole(e, p, REASON_FLOW_ENDED);
 }
 
+/* No more of this session's bytes are for its tracker. */
+static bool unheard(const struct session *s)
+{
+	return s->encrypted || s->over;
+}
+
 static void to_tracker(void *arg, struct cursor bytes, enum dir dir)
 {
 	struct track *t = arg;
 
-	if (!t->session->encrypted)
+	if (!unheard(t->session))
 		t->session->tracker->bytes(t, t->session->state, dir, bytes);
 }
 
@@ -148,6 +156,8 @@ static void gap(struct track *t, enum dir dir)
 {
 	uint8_t bit = (uint8_t)(1u << dir);
 
+	if (t->session->over)
+		return;
 	if (t->session->inherited & bit) {
 		t->session->inherited &= (uint8_t)~bit;
 		return;
@@ -176,7 +186,7 @@ static void tcp_payload(struct engine *e, struct session *s, enum dir dir, const
 	};
 	uint32_t seq = pkt->tcp_flags & TCP_SYN ? pkt->seq + 1 : pkt->seq;
 
-	if (s->encrypted)
+	if (unheard(s))
 		return;
 	/* What the other side acknowledges was sent before this packet: its bytes come first. The
 	 * number that a FIN takes is no byte. */
@@ -252,14 +262,21 @@ static void on_control(
 
 static void on_first(struct engine *e, const struct event *ev, const struct packet *pkt)
 {
+	const struct tuple answered = tuple_invert(&pkt->tuple);
 	struct packet scoped = *pkt;
 	struct pinhole *p;
+
+	/* A server may answer from the control port itself, to the very port that it could connect
+	 * to from any other. */
+	if (session_of(&e->sessions, &answered))
+		return;
 
 	oneway_scope(&scoped.tuple, ev->iface);
 	p = usable(e, &scoped.tuple);
 	if (p && p->lasting)
 		oneway_reply(e, &scoped);
-	else if (!pinhole_bound(&e->pinholes, &pkt->tuple)) /* else a retransmission */
+	else if (!pinhole_bound(&e->pinholes, &pkt->tuple) &&
+		 !pinhole_bound(&e->pinholes, &scoped.tuple)) /* else a retransmission */
 		admit(e, usable(e, &pkt->tuple), &pkt->tuple);
 }
 

@@ -289,7 +289,8 @@ struct pinhole *let_in_by(const struct engine *e, const struct tuple *flow)
 	struct pinhole *p = pinhole_expecting(&e->pinholes, flow);
 
 	/* Port 0 as a source is legal in UDP, and "any" here. */
-	if (!p || !flow->sport || p->todo == TODO_CLOSE)
+	if (!p || !flow->sport || p->todo == TODO_CLOSE ||
+	    flow->sport > e->policy.service[p->service].max_source)
 		return NULL;
 	return p->many || p->state == PINHOLE_OPEN ? p : NULL;
 }

@@ -21,6 +21,8 @@ void policy_defaults(struct policy *p)
 		.ports = { 21 },
 		.n_ports = 1,
 		.min_port = 1024,
+		.max_port = UINT16_MAX,
+		.max_source = UINT16_MAX,
 		.ttl = 60 * NSEC_PER_SEC,
 		.tls = TLS_CLOSED,
 		.window_lo = 32768,
@@ -35,6 +37,8 @@ void policy_defaults(struct policy *p)
 		.ports = { 111 },
 		.n_ports = 1,
 		.min_port = 1,
+		.max_port = UINT16_MAX,
+		.max_source = UINT16_MAX,
 		.ttl = 300 * NSEC_PER_SEC,
 		.linger = 30 * NSEC_PER_SEC,
 		.mapping_ttl = 3600 * NSEC_PER_SEC,
@@ -54,10 +58,41 @@ void policy_defaults(struct policy *p)
 		.ports = { 3784, 4784 },
 		.n_ports = 2,
 		.min_port = 1,
+		.max_port = UINT16_MAX,
+		.max_source = UINT16_MAX,
 		.ttl = 60 * NSEC_PER_SEC,
 		.min_ttl = 255,
 		.far_port = 4784,
 		.echo = true,
+	};
+	p->service[PH_SVC_TFTP] = (struct service_policy){
+		.enabled = true,
+		.ports = { 69 },
+		.n_ports = 1,
+		.min_port = 1024,
+		.max_port = UINT16_MAX,
+		.max_source = UINT16_MAX,
+		.ttl = 30 * NSEC_PER_SEC,
+	};
+	/*
+	 * Off: 514 is also syslog. The ports are those that rcmd(3) and rshd take, which trust each
+	 * other for sitting on ports that only root can have.
+	 */
+	p->service[PH_SVC_RSH] = (struct service_policy){
+		.ports = { 514 },
+		.n_ports = 1,
+		.min_port = 512,
+		.max_port = 1023,
+		.max_source = 1023,
+		.ttl = 60 * NSEC_PER_SEC,
+	};
+	p->service[PH_SVC_REXEC] = (struct service_policy){
+		.ports = { 512 },
+		.n_ports = 1,
+		.min_port = 1024,
+		.max_port = UINT16_MAX,
+		.max_source = UINT16_MAX,
+		.ttl = 60 * NSEC_PER_SEC,
 	};
 	p->service[PH_SVC_NFS] = (struct service_policy){
 		.enabled = true,
@@ -160,6 +195,8 @@ enum reason policy_judge(const struct policy *p, enum ph_service svc, uint32_t p
 	}
 	if (port < p->service[svc].min_port)
 		return REASON_PORT_RESERVED;
+	if (port > p->service[svc].max_port)
+		return REASON_PORT_HIGH;
 	if (never_opened(&p->service[svc], (uint16_t)port))
 		return REASON_PORT_NEVER;
 	return REASON_ANNOUNCED;

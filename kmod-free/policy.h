@@ -31,7 +31,8 @@ enum tls_mode {
 struct service_policy {
 	uint64_t ttl; /* ns that an unused pinhole stays open */
 	uint16_t ports[POLICY_PORTS];
-	uint16_t min_port;             /* announced ports below it are refused */
+	uint16_t min_port, max_port;   /* announced ports below or above are refused */
+	uint16_t max_source;           /* of an expected flow's source port */
 	uint16_t window_lo, window_hi; /* TLS_WINDOW: both inclusive */
 	enum tls_mode tls;
 	uint8_t n_ports;

@@ -36,7 +36,8 @@
 	X(UNSOLICITED, "unsolicited", "an answer to a question that nobody asked")                 \
 	X(PORT_ZERO, "port-zero", "port 0 is no port")                                             \
 	X(PORT_RANGE, "port-range", "a port number above 65535")                                   \
-	X(PORT_RESERVED, "port-reserved", "a port below 1024, which is never opened")              \
+	X(PORT_RESERVED, "port-reserved", "a port below the lowest that may be opened")            \
+	X(PORT_HIGH, "port-high", "a port above the highest that may be opened")                   \
 	X(PORT_NEVER, "port-never", "a port on the list of those never opened")                    \
 	X(PROGRAM, "program", "an RPC program that is not on the list")                            \
 	X(PROXY, "proxy", "a call by way of rpcbind opens nothing")                                \

@@ -42,12 +42,35 @@ static void supersede(struct engine *e, struct session *s, const struct tuple *f
 		close_mapping(e, p, REASON_SUPERSEDED);
 }
 
+/*
+ * The pinhole that this session has at this very port, and nothing has used yet. UDP clients ask
+ * again until they are answered, and must not shut out the answer by that.
+ */
+static struct pinhole *same_again(struct engine *e, struct session *s, const struct tuple *flow)
+{
+	struct pinhole *p = at_port(e, flow);
+	uint64_t ttl;
+
+	if (!p || p->owner != &s->owner || p->state != PINHOLE_OPEN || p->many ||
+	    p->todo != TODO_NONE)
+		return NULL;
+	ttl = e->policy.service[p->service].ttl;
+	/* A transaction for each of them would be an invitation. */
+	if (p->expiry.at - e->now < ttl - ttl / 8) {
+		arm_open(e, p);
+		(void)emit_pinhole(e, OP_RENEW, REASON_NONE, p);
+	}
+	return p;
+}
+
 static uint32_t expect_one(struct engine *e, struct session *s, const struct request *r,
     const struct tuple *flow, enum reason *why)
 {
 	const struct origin o = origin_of_session(s);
-	struct pinhole *p;
+	struct pinhole *p = same_again(e, s, flow);
 
+	if (p)
+		return p->id;
 	supersede(e, s, flow);
 	p = open_pinhole(e, &o, flow, flow->dport, PINHOLE_OPEN, why);
 	if (!p)
@@ -164,6 +187,16 @@ void track_answered(struct track *t, uint32_t xid)
 
 	if (a)
 		a->until = 0;
+}
+
+uint16_t track_source_port(const struct track *t)
+{
+	return t->session->tuple.sport;
+}
+
+void track_over(struct track *t)
+{
+	t->session->over = true;
 }
 
 enum family track_family(const struct track *t)

@@ -34,6 +34,7 @@ struct session {
 	uint8_t
 	    inherited;  /* 1 << enum dir: an earlier run saw its beginning, this one no byte yet */
 	bool encrypted; /* no more bytes go to the tracker */
+	bool over;      /* likewise: its tracker has heard all that counts */
 	bool proven;    /* conntrack has shown it since the last resync */
 	uint8_t finished;             /* 1 << enum dir: that direction sent its FIN */
 	uint64_t started_at, last_at; /* ns, engine time */

@@ -52,6 +52,11 @@ struct tracker {
 	 * comes through a lasting pinhole, and silence ends either. UDP only.
 	 */
 	bool one_way;
+	/*
+	 * All that counts are the client's first bytes. So a session whose beginning was not seen
+	 * has nothing to say, and after a restart it stays unheard. TCP only.
+	 */
+	bool preamble;
 	/* Flows of this service belong to the hosts' mappings of that one; NONE for all others. */
 	enum ph_service mappings;
 	size_t state_size; /* per session, zeroed at its start; at most TRACKER_STATE_MAX */
@@ -71,8 +76,9 @@ struct tracker {
 const struct tracker *tracker_of(enum ph_service svc);
 
 /*
- * Asks for a pinhole for one flow, in place of any that this session has open and unused. Returns
- * its id, or 0 when the request was refused; the refusal is already counted and explained.
+ * Asks for a pinhole for one flow, in place of any that this session has open and unused; asked for
+ * again, it is the one that is there. Returns its id, or 0 when the request was refused; the
+ * refusal is already counted and explained.
  */
 uint32_t track_expect(struct track *t, const struct request *r);
 
@@ -92,8 +98,12 @@ void track_alive(struct track *t, enum dir dir, uint64_t ns);
 void track_stays(struct track *t, uint64_t ns);
 void track_ended(struct track *t, enum reason why);
 
-/* The control port of the session. */
+/* TCP: nothing that is still to come in this session counts; no more of it comes to the tracker. */
+void track_over(struct track *t);
+
+/* The control port of the session, and the port that its client speaks from. */
 uint16_t track_port(const struct track *t);
+uint16_t track_source_port(const struct track *t);
 
 /* Counts and explains a refusal that the tracker itself has to make; r may be NULL. */
 void track_refuse(struct track *t, enum reason why, const struct request *r);

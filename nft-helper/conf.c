@@ -35,6 +35,7 @@ enum setting_id {
 	SET_PORTS,
 	SET_TIMEOUT,
 	SET_MIN_PORT,
+	SET_MAX_PORT,
 	SET_TLS,
 	SET_WINDOW,
 	SET_NFS_PORTS,
@@ -80,6 +81,7 @@ static const struct setting settings[] = {
 	[SET_PORTS] = { BLOCK_SERVICE, "ports", .min = 1, .max = UINT16_MAX, .list = true },
 	[SET_TIMEOUT] = { BLOCK_SERVICE, "timeout", .min = 1, .max = 86400 },
 	[SET_MIN_PORT] = { BLOCK_SERVICE, "min-port", .min = 1, .max = UINT16_MAX },
+	[SET_MAX_PORT] = { BLOCK_SERVICE, "max-port", .min = 1, .max = UINT16_MAX },
 	[SET_TLS] = { BLOCK_SERVICE, "tls", .words = { "closed", "window" }, .only = PH_SVC_FTP },
 	[SET_WINDOW] = { BLOCK_SERVICE, "window", .only = PH_SVC_FTP },
 	[SET_NFS_PORTS] = { BLOCK_SERVICE, "nfs-ports", .min = 1, .max = UINT16_MAX,
@@ -357,6 +359,9 @@ static bool store(struct reading *r, int line, enum setting_id id, enum ph_servi
 	case SET_MIN_PORT:
 		sp->min_port = (uint16_t)value;
 		break;
+	case SET_MAX_PORT:
+		sp->max_port = (uint16_t)value;
+		break;
 	case SET_TLS:
 		sp->tls = value ? TLS_WINDOW : TLS_CLOSED;
 		break;
@@ -512,6 +517,11 @@ static bool check_whole(struct reading *r)
 	for (int a = PH_SVC_NONE + 1; a < PH_SVC_MAX; a++) {
 		const struct service_policy *sp = &p->service[a];
 
+		if (sp->min_port > sp->max_port) {
+			complain(r, 0, "'min-port' of service %s is above its 'max-port'",
+			    service_word((enum ph_service)a));
+			return false;
+		}
 		for (unsigned int i = 0; sp->enabled && i < sp->n_ports; i++) {
 			enum ph_service b = policy_service_of(p, sp->ports[i]);
 
@@ -544,6 +554,7 @@ static int parse(struct reading *r, const char *text)
 		OPTIONS("ports"),
 		OPTION("timeout"),
 		OPTION("min-port"),
+		OPTION("max-port"),
 		OPTION("tls"),
 		OPTION("window"),
 		OPTIONS("nfs-ports"),

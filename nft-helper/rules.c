@@ -34,11 +34,17 @@
 #define FLOWS_SIZE      65535u /* of each set that packets fill */
 #define SHOWN_TIMEOUT   500u   /* ms; see SHOWN_LATE in kmod-free/oneway.c */
 #define KNOCK_TIMEOUT   400u   /* ms */
-#define HEADERS_SNAPLEN 128u   /* IPv6 with some extensions and TCP with all options */
+#define ASKED_TIMEOUT   2000u  /* ms */
+#define EARLY_TIMEOUT   60000u /* ms; after it a flow is early once more, and nobody minds */
+#define EARLY_PACKETS   16u /* a port in decimal and a NUL, one byte a packet, some of them twice */
+#define HEADERS_SNAPLEN 128u /* IPv6 with some extensions and TCP with all options */
 #define WEEK            (7ull * 24 * 60 * 60)
 
 /* Just before the filters, so that one that drops does not come first. */
 #define BEFORE_FILTER (-1)
+
+/* Behind conntrack, and behind admit_prerouting. */
+#define BEHIND_MARKS (-149) /* mangle + 1 */
 
 enum { USE_TCP = 1, USE_UDP = 2 };
 
@@ -46,9 +52,10 @@ enum { USE_TCP = 1, USE_UDP = 2 };
  * One hash set a service and family, and for FTP an interval set beside it: what is for more than
  * one flow, or more than one port, is there (FTPS), and what is for one flow stays in the hash set,
  * whose elements may then be limited. RPC and BFD open for many flows only, so their sets have no
- * limit; TFTP and rsh never do. BFD's never wait for us: of its packets we get copies of a few. A
- * service that announces nothing has no sets, and its control flows are marked but never looked
- * into.
+ * limit; TFTP and rsh never do. BFD's never wait for us: of its packets we get copies of a few. Of
+ * TFTP only requests are held, of rsh and rexec only what a client says first, so that neither the
+ * data of a command nor a stream of syslog on the same port takes the way through us. A service
+ * that announces nothing has no sets, and its control flows are marked but never looked into.
  */
 static const struct service_rules {
 	const char *name;
@@ -58,14 +65,18 @@ static const struct service_rules {
 	bool windows;
 	bool copied;   /* nothing of it is held */
 	bool mappings; /* a pinhole may lead to a control port, and its port may be given up */
+	/* What of its control flows is worth a look, of what the client says: */
+	uint16_t opcodes; /* datagrams that begin with 1 to this, in two bytes */
+	bool preamble;    /* the first EARLY_PACKETS with payload */
 } service_rules[] = {
 	[PH_SVC_NONE] = { .name = "none" },
 	[PH_SVC_FTP] = { "ftp", USE_TCP, USE_TCP, .one_flow = true, .windows = true },
 	[PH_SVC_SUNRPC] = { "sunrpc", USE_TCP | USE_UDP, USE_TCP | USE_UDP, .mappings = true },
 	[PH_SVC_BFD] = { "bfd", USE_UDP, USE_UDP, .one_flow = true, .copied = true },
-	[PH_SVC_TFTP] = { "tftp", USE_UDP, USE_UDP, .one_flow = true },
-	[PH_SVC_RSH] = { "rsh", USE_TCP, USE_TCP, .one_flow = true },
+	[PH_SVC_TFTP] = { "tftp", USE_UDP, USE_UDP, .one_flow = true, .opcodes = 2 },
+	[PH_SVC_RSH] = { "rsh", USE_TCP, USE_TCP, .one_flow = true, .preamble = true },
 	[PH_SVC_NFS] = { "nfs", USE_TCP | USE_UDP, 0 },
+	[PH_SVC_REXEC] = { "rexec", USE_TCP, USE_TCP, .one_flow = true, .preamble = true },
 };
 _Static_assert(sizeof(service_rules) / sizeof(service_rules[0]) == PH_SVC_MAX, "one per service");
 
@@ -93,6 +104,13 @@ static const char *const says_name[STATES][2] = {
 };
 static const char *const knock_name[] = { "knock4", "knock6" };
 static const char link_knock_name[] = "knockl6";
+
+/* And those that a session has just begun to speak to: some answer faster than we can open. */
+static const char *const asked_name[] = { "asked4", "asked6" };
+static const char link_asked_name[] = "askedl6";
+
+/* Flows of which only the first packets are looked at, with how many of those there have been. */
+static const char *const early_name[] = { "early4", "early6" };
 
 const char *rules_set_name(enum ph_service svc, enum family family, bool window, char *name)
 {
@@ -518,6 +536,32 @@ static void if_state_bits(struct rule *r, enum nft_cmp_ops op, unsigned int stat
 	compare_u8(r, op, (uint8_t)(state << 6));
 }
 
+/* th sport <= P */
+static void if_sport_upto(struct rule *r, uint16_t port)
+{
+	const uint16_t be = htons(port);
+
+	load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2, NFT_REG_1);
+	compare(r, NFT_CMP_LTE, &be, sizeof(be));
+}
+
+/* @th,64,16 >= 1 @th,64,16 <= N, what a datagram begins with */
+static void if_opcode_upto(struct rule *r, uint16_t last)
+{
+	const uint16_t lo = htons(1), hi = htons(last);
+
+	load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 8, 2, NFT_REG_1);
+	compare(r, NFT_CMP_GTE, &lo, sizeof(lo));
+	compare(r, NFT_CMP_LTE, &hi, sizeof(hi));
+}
+
+/* ct direction original */
+static void if_original(struct rule *r)
+{
+	load_ct(r, NFT_CT_DIRECTION);
+	compare_u8(r, NFT_CMP_EQ, IP_CT_DIR_ORIGINAL);
+}
+
 /* iif != "lo" */
 static void if_not_lo(struct rule *r, enum nft_meta_keys device)
 {
@@ -558,22 +602,22 @@ static uint32_t next_register(uint32_t reg)
 	return reg == NFT_REG_3 ? NFT_REG32_09 : reg + 1;
 }
 
-/* ip saddr . ip daddr . meta l4proto . th dport */
-/* iif . ip6 saddr . ip6 daddr . meta l4proto . th dport */
-static void load_link_key(struct rule *r)
+/* iif . ip6 saddr . ip6 daddr . meta l4proto . th dport; asking: as the answer will have it */
+static void load_link_key(struct rule *r, bool asking)
 {
 	load_meta(r, NFT_META_NFPROTO, NFT_REG_1);
 	compare_u8(r, NFT_CMP_EQ, NFPROTO_IPV6);
-	load_meta(r, NFT_META_IIF, NFT_REG_1);
-	load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 8, 16, NFT_REG32_01);
-	load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, 24, 16, NFT_REG32_05);
+	load_meta(r, asking ? NFT_META_OIF : NFT_META_IIF, NFT_REG_1);
+	load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, asking ? 24 : 8, 16, NFT_REG32_01);
+	load_payload(r, NFT_PAYLOAD_NETWORK_HEADER, asking ? 8 : 24, 16, NFT_REG32_05);
 	load_meta(r, NFT_META_L4PROTO, NFT_REG32_09);
 	load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, NFT_REG32_10);
 }
 
-static void load_key(struct rule *r, enum family family)
+/* ip saddr . ip daddr . meta l4proto . th dport; asking: as the answer will have it */
+static void load_key(struct rule *r, enum family family, bool asking)
 {
-	uint32_t reg = load_addresses(r, family, false);
+	uint32_t reg = load_addresses(r, family, asking);
 
 	load_meta(r, NFT_META_L4PROTO, reg);
 	load_payload(r, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, next_register(reg));
@@ -659,19 +703,28 @@ static void set_counter(struct batch *b, struct nftnl_set *s)
 		nftnl_set_add_expr(s, e);
 }
 
-/* limit rate 1/week burst 1 packets: the element is found once, and no more while it lives. */
-static void set_limit(struct batch *b, struct nftnl_set *s)
+/* limit rate 1/week burst N packets: so many in all, for anything that lives less than a week */
+static struct nftnl_expr *weekly_limit(struct batch *b, uint32_t packets)
 {
 	struct nftnl_expr *e = expr(b, "limit");
 
 	if (!e)
-		return;
+		return NULL;
 	nftnl_expr_set_u64(e, NFTNL_EXPR_LIMIT_RATE, 1);
 	nftnl_expr_set_u64(e, NFTNL_EXPR_LIMIT_UNIT, WEEK);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_LIMIT_BURST, 1);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_LIMIT_BURST, packets);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_LIMIT_TYPE, NFT_LIMIT_PKTS);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_LIMIT_FLAGS, 0);
-	nftnl_set_add_expr(s, e);
+	return e;
+}
+
+/* limit rate 1/week burst 1 packets: the element is found once, and no more while it lives. */
+static void set_limit(struct batch *b, struct nftnl_set *s)
+{
+	struct nftnl_expr *e = weekly_limit(b, 1);
+
+	if (e)
+		nftnl_set_add_expr(s, e);
 }
 
 static uint32_t address_type(enum family family)
@@ -984,8 +1037,8 @@ static void chains_of(struct chains *c, const struct plan *p)
 	memset(c, 0, sizeof(*c));
 	if (has_hops(p)) {
 		chain_want(c, "hops", "", NO_HOOK, 0);
-		if (!related)
-			chain_want(c, "hops_prerouting", "", NF_INET_PRE_ROUTING, -300 /* raw */);
+		chain_want(c, "too_far", "", NO_HOOK, 0);
+		chain_want(c, "too_far_prerouting", "", NF_INET_PRE_ROUTING, BEHIND_MARKS);
 	}
 	chain_want(c, stem, related ? "_queue" : "_new", NO_HOOK, 0);
 	if (uses(p, USE_TCP))
@@ -1088,16 +1141,11 @@ static void once_in_a_while(struct rule *r, const char *set)
 	nftnl_expr_set_str(e, NFTNL_EXPR_DYNSET_SET_NAME, set);
 }
 
-/*
- *   meta nfproto ipv4 th dport 3784 ip ttl < 255 notrack accept
- *
- * A packet that has come through more routers than it may is none of a flow: it is `untracked` to
- * the firewall, neither related nor marked, whatever conntrack knows of its addresses and ports.
- */
-static void hops_rule(struct batch *b, uint16_t port, uint8_t min, enum family family)
+static void hops_rule(
+    struct batch *b, const char *chain, uint16_t port, uint8_t min, enum family family, int code)
 {
 	bool v4 = family == FAMILY_IPV4;
-	struct rule r = rule_begin(b, "hops");
+	struct rule r = rule_begin(b, chain);
 
 	load_meta(&r, NFT_META_NFPROTO, NFT_REG_1);
 	compare_u8(&r, NFT_CMP_EQ, v4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
@@ -1105,11 +1153,17 @@ static void hops_rule(struct batch *b, uint16_t port, uint8_t min, enum family f
 	if_dport(&r, port);
 	load_payload(&r, NFT_PAYLOAD_NETWORK_HEADER, v4 ? 8 : 7, 1, NFT_REG_1);
 	compare_u8(&r, NFT_CMP_LT, min);
-	(void)rule_expr(&r, "notrack");
-	rule_verdict(&r, NF_ACCEPT, NULL);
+	if (code == NF_DROP) /* nobody else will tell of it */
+		(void)rule_expr(&r, "counter");
+	rule_verdict(&r, code, NULL);
 }
 
-static void hops_rules(struct batch *b, const struct plan *p)
+/*
+ *   udp dport 3784 ip ttl < 255 [counter] VERDICT
+ *
+ * for each control port whose packets may come through so many routers only.
+ */
+static void hops_rules(struct batch *b, const struct plan *p, const char *chain, int code)
 {
 	const struct policy *policy = &p->setup.policy;
 
@@ -1123,12 +1177,34 @@ static void hops_rules(struct batch *b, const struct plan *p)
 			if (!min || !port_counts(policy, svc, i))
 				continue;
 			EACH_FAMILY(f)
-			hops_rule(b, s->ports[i], min, f);
+			hops_rule(b, chain, s->ports[i], min, f, code);
 		}
 	}
 }
 
-/* meta l4proto udp jump hops */
+/*
+ *   ct mark & mask == pinhole,bfd goto too_far
+ *
+ * Flows that a pinhole has let in, and nobody else's: what comes of them from too far is dropped,
+ * since no filter could tell it from the rest. (Before conntrack, such a packet passes the pinholes
+ * by: chain hops.)
+ */
+static void too_far_hook_rule(struct batch *b, const struct plan *p)
+{
+	EACH_SERVICE(svc)
+	{
+		struct rule r;
+
+		if (!watched(p, svc) || !p->setup.policy.service[svc].min_ttl)
+			continue;
+		r = rule_begin(b, "too_far_prerouting");
+		if_l4proto(&r, IPPROTO_UDP);
+		if_mark(&r, p->setup.mark_mask, NFT_CMP_EQ, pinhole_mark(p, svc));
+		rule_verdict(&r, NFT_GOTO, "too_far");
+	}
+}
+
+/* meta l4proto udp jump hops, before any pinhole is looked for */
 static void hops_jump(struct batch *b, const char *chain)
 {
 	struct rule r = rule_begin(b, chain);
@@ -1137,30 +1213,43 @@ static void hops_jump(struct batch *b, const char *chain)
 	rule_verdict(&r, NFT_JUMP, "hops");
 }
 
+static void knock_rule(struct rule *r, const struct plan *p, const char *set, enum family family)
+{
+	load_key(r, family, false);
+	lookup(r, set, 0, false, false);
+	once_in_a_while(r, knock_name[family == FAMILY_IPV6]);
+	log_group(r, (uint16_t)(p->setup.queue_base + PH_GROUP_FIRST), HEADERS_SNAPLEN);
+	rule_end(r);
+}
+
 /*
  * One rule for the pinholes of a service, in first_tcp, first_udp, admit_tcp or admit_udp:
  *
  *   first: KEY @ftp4 [FLOW != @seen4] goto first_queue
- *          KEY @bfd4 KEY != @knock4 add @knock4 { KEY } log group N
+ *          KEY @bfd4 KEY != @knock4 add @knock4 { KEY } log group N	(and @asked4)
  *   admit: KEY @ftp4 ct mark set ct mark & ~mask | pinhole,ftp accept
  *          KEY @sunrpc4 goto admit_sunrpc
  *
- * The pinhole set comes first, because almost no packet is in it.
+ * The pinhole set comes first, because almost no packet is in it. But in front of that of rsh is
+ * `th sport <= 1023`: a packet that is not to use a pinhole must not use up its element either.
  */
 static void pinhole_rule(struct batch *b, const struct plan *p, const char *chain,
     enum ph_service svc, enum family family, bool window, bool udp)
 {
+	const uint16_t max_source = p->setup.policy.service[svc].max_source;
 	struct rule r = rule_begin(b, chain);
 	char name[SET_NAME], own[CHAIN_NAME];
 
-	load_key(&r, family);
-	lookup(&r, rules_set_name(svc, family, window, name), 0, false, false);
+	if (max_source < UINT16_MAX)
+		if_sport_upto(&r, max_source);
 	if (!by_mark(p) && service_rules[svc].copied) {
-		once_in_a_while(&r, knock_name[family == FAMILY_IPV6]);
-		log_group(&r, (uint16_t)(p->setup.queue_base + PH_GROUP_FIRST), HEADERS_SNAPLEN);
-		rule_end(&r);
+		knock_rule(&r, p, rules_set_name(svc, family, window, name), family);
+		r = rule_begin(b, chain);
+		knock_rule(&r, p, asked_name[family == FAMILY_IPV6], family);
 		return;
 	}
+	load_key(&r, family, false);
+	lookup(&r, rules_set_name(svc, family, window, name), 0, false, false);
 	if (by_mark(p) && admits_control(p, svc)) {
 		(void)snprintf(own, sizeof(own), "admit_%s", service_rules[svc].name);
 		rule_verdict(&r, NFT_GOTO, own);
@@ -1179,21 +1268,54 @@ static void pinhole_rule(struct batch *b, const struct plan *p, const char *chai
 }
 
 /* The same between link-local addresses, for a service that is never held. */
-static void link_rule(struct batch *b, const struct plan *p, const char *chain, enum ph_service svc)
+static void link_rules(
+    struct batch *b, const struct plan *p, const char *chain, enum ph_service svc)
 {
-	struct rule r = rule_begin(b, chain);
 	char name[SET_NAME];
+	const char *const sets[] = { rules_link_name(svc, name), link_asked_name };
+	struct rule r;
 
-	load_link_key(&r);
-	lookup(&r, rules_link_name(svc, name), 0, false, false);
-	if (by_mark(p)) {
-		set_mark(&r, p->setup.mark_mask, pinhole_mark(p, svc));
-		rule_verdict(&r, NF_ACCEPT, NULL);
-		return;
+	for (unsigned int i = 0; i < (by_mark(p) ? 1 : 2); i++) {
+		r = rule_begin(b, chain);
+		load_link_key(&r, false);
+		lookup(&r, sets[i], 0, false, false);
+		if (by_mark(p)) {
+			set_mark(&r, p->setup.mark_mask, pinhole_mark(p, svc));
+			rule_verdict(&r, NF_ACCEPT, NULL);
+			continue;
+		}
+		once_in_a_while(&r, link_knock_name);
+		log_group(&r, (uint16_t)(p->setup.queue_base + PH_GROUP_FIRST), HEADERS_SNAPLEN);
+		rule_end(&r);
 	}
-	once_in_a_while(&r, link_knock_name);
-	log_group(&r, (uint16_t)(p->setup.queue_base + PH_GROUP_FIRST), HEADERS_SNAPLEN);
-	rule_end(&r);
+}
+
+/*
+ *   update @asked4 { ip daddr . ip saddr . meta l4proto . th dport }
+ *
+ * for the first packet of a session. Nothing is let in by this: a packet that hits it is shown, and
+ * the engine has been told of the session by then.
+ */
+static void asked_rules(struct batch *b, const char *chain)
+{
+	for (unsigned int i = 0; i < 3; i++) {
+		const bool v6 = i > 0, link = i == 2;
+		struct rule r = rule_begin(b, chain);
+		struct nftnl_expr *e;
+
+		if (link)
+			load_link_key(&r, true);
+		else
+			load_key(&r, v6 ? FAMILY_IPV6 : FAMILY_IPV4, true);
+		e = rule_expr(&r, "dynset");
+		if (e) {
+			nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
+			nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
+			nftnl_expr_set_str(
+			    e, NFTNL_EXPR_DYNSET_SET_NAME, link ? link_asked_name : asked_name[v6]);
+		}
+		rule_end(&r);
+	}
 }
 
 /* queue flags bypass to N */
@@ -1222,7 +1344,7 @@ static void pinhole_rules(
 				    b, p, chain, svc, families[i], true, transport == USE_UDP);
 		}
 		if (service_rules[svc].copied)
-			link_rule(b, p, chain, svc);
+			link_rules(b, p, chain, svc);
 	}
 }
 
@@ -1442,6 +1564,8 @@ static void begin_rules(struct batch *b, const struct plan *p, enum ph_service s
 	if (!captured(p, svc))
 		log_group(&r, ph_capture(p->setup.queue_base, svc, 0), HEADERS_SNAPLEN);
 	rule_end(&r);
+	if (p->knock && service_rules[svc].copied)
+		asked_rules(b, chain);
 }
 
 /*
@@ -1472,12 +1596,72 @@ static void watch_end_rules(struct batch *b, const struct plan *p, enum ph_servi
 		copy_flags(b, p, svc, chain, TCP_FIN | TCP_RST);
 }
 
+/* True whenever there is a byte to load. */
+static void if_payload(struct rule *r, const struct plan *p)
+{
+	if (!(p->features & FEATURE_PAYLOAD))
+		return;
+	load_payload(r, NFT_PAYLOAD_INNER_HEADER, 0, 1, NFT_REG_1);
+	compare_u8(r, NFT_CMP_GTE, 0);
+	r->tag |= FEATURE_PAYLOAD;
+}
+
+/* add @early4 { FLOW limit rate 1/week burst 16 packets }: true for a flow's first packets */
+static void if_early(struct rule *r, enum family family)
+{
+	struct nftnl_expr *e, *limit;
+
+	load_flow(r, family, false);
+	e = rule_expr(r, "dynset");
+	limit = weekly_limit(r->batch, EARLY_PACKETS);
+	if (!e || !limit) {
+		if (limit)
+			nftnl_expr_free(limit);
+		return;
+	}
+	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_ADD);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
+	nftnl_expr_set_str(e, NFTNL_EXPR_DYNSET_SET_NAME, early_name[family == FAMILY_IPV6]);
+	nftnl_expr_set(e, NFTNL_EXPR_DYNSET_EXPR, limit, 0);
+}
+
+/*
+ * What is worth a look:
+ *
+ *   @ih,0,8 >= 0 goto capture_ftp
+ *   meta l4proto udp ct direction original @th,64,16 1-2 goto capture_tftp
+ *   meta l4proto tcp ct direction original @ih,0,8 >= 0
+ *	add @early4 { FLOW limit rate 1/week burst 16 packets } goto capture_rsh
+ */
+static void worth_rules(struct batch *b, const struct plan *p, enum ph_service svc,
+    const char *chain, const char *capture)
+{
+	const struct service_rules *s = &service_rules[svc];
+	struct rule r;
+
+	for (unsigned int i = 0; i < (s->preamble ? 2 : 1); i++) {
+		r = rule_begin(b, chain);
+		if (s->opcodes || s->preamble) {
+			if_l4proto(&r, s->opcodes ? IPPROTO_UDP : IPPROTO_TCP);
+			if_original(&r);
+		}
+		if (s->opcodes)
+			if_opcode_upto(&r, s->opcodes);
+		else
+			if_payload(&r, p);
+		if (s->preamble)
+			if_early(&r, families[i]);
+		rule_verdict(&r, NFT_GOTO, capture);
+	}
+}
+
 /*
  *   ct status snat,dnat return
  *   ct mark & pinhole != 0 meta l4proto udp jump seen			(sunrpc)
+ *   meta l4proto udp jump seen						(tftp)
  *   tcp flags fin,syn,rst ... log group ...				(if we queue)
  *   tcp flags fin,syn,rst goto capture_ftp				(if we only copy)
- *   @ih,0,8 >= 0 goto capture_ftp
+ *   what is worth a look goto capture_ftp
  */
 static void watch_service_rules(struct batch *b, const struct plan *p, enum ph_service svc)
 {
@@ -1497,6 +1681,12 @@ static void watch_service_rules(struct batch *b, const struct plan *p, enum ph_s
 		if_l4proto(&r, IPPROTO_UDP);
 		rule_verdict(&r, NFT_JUMP, "seen");
 	}
+	if (service_rules[svc].opcodes && p->seen) {
+		/* What is answered from the control port goes to where the pinhole leads, too. */
+		r = rule_begin(b, chain);
+		if_l4proto(&r, IPPROTO_UDP);
+		rule_verdict(&r, NFT_JUMP, "seen");
+	}
 	if (service_rules[svc].control & USE_TCP && can_queue(p)) {
 		copy_flags(b, p, svc, chain, flags);
 	} else if (service_rules[svc].control & USE_TCP) {
@@ -1505,14 +1695,7 @@ static void watch_service_rules(struct batch *b, const struct plan *p, enum ph_s
 		rule_verdict(&r, NFT_GOTO, capture);
 	}
 
-	r = rule_begin(b, chain);
-	if (p->features & FEATURE_PAYLOAD) {
-		/* True whenever there is a byte to load. */
-		load_payload(&r, NFT_PAYLOAD_INNER_HEADER, 0, 1, NFT_REG_1);
-		compare_u8(&r, NFT_CMP_GTE, 0);
-		r.tag |= FEATURE_PAYLOAD;
-	}
-	rule_verdict(&r, NFT_GOTO, capture);
+	worth_rules(b, p, svc, chain, capture);
 }
 
 /*
@@ -1580,10 +1763,8 @@ static void capture_rules(struct batch *b, const struct plan *p, enum ph_service
 		uint16_t number = ph_capture(p->setup.queue_base, svc, dir);
 		struct rule r = rule_begin(b, chain);
 
-		if (dir == DIR_ORIGINAL) {
-			load_ct(&r, NFT_CT_DIRECTION);
-			compare_u8(&r, NFT_CMP_EQ, IP_CT_DIR_ORIGINAL);
-		}
+		if (dir == DIR_ORIGINAL)
+			if_original(&r);
 		if (can_queue(p)) {
 			queue(&r, p, number);
 			rule_end(&r);
@@ -1665,7 +1846,7 @@ static void moved_rules(struct batch *b, const struct plan *p)
 	rule_verdict(&r, NFT_RETURN, NULL);
 	for (unsigned int i = 0; i < 2; i++) {
 		r = rule_begin(b, "moved");
-		load_key(&r, families[i]);
+		load_key(&r, families[i], false);
 		lookup(&r, rules_moved_name(families[i]), 0, false, false);
 		if (p->setup.policy.admit == ADMIT_MARK)
 			set_mark(&r, p->setup.mark_mask, pinhole_mark(p, PH_SVC_SUNRPC));
@@ -1809,6 +1990,14 @@ static bool has_copied(const struct plan *p)
 	return false;
 }
 
+static bool has_preamble(const struct plan *p)
+{
+	EACH_SERVICE(svc)
+	if (p->sets & 1u << svc && service_rules[svc].preamble)
+		return true;
+	return false;
+}
+
 static void write_sets(struct batch *b, const struct plan *from, struct plan *to, uint32_t *id)
 {
 	bool related = to->setup.policy.admit == ADMIT_RELATED;
@@ -1819,6 +2008,7 @@ static void write_sets(struct batch *b, const struct plan *from, struct plan *to
 	to->moved = from ? from->moved : false;
 	to->shown = from ? from->shown : false;
 	to->knock = from ? from->knock : false;
+	to->early = from ? from->early : false;
 	EACH_SERVICE(svc)
 	{
 		const struct service_rules *s = &service_rules[svc];
@@ -1856,7 +2046,16 @@ static void write_sets(struct batch *b, const struct plan *from, struct plan *to
 		EACH_FAMILY(f)
 		packet_set(b, (*id)++, knock_name[f == FAMILY_IPV6], f, key_type(f), KNOCK_TIMEOUT);
 		link_set(b, (*id)++, link_knock_name, KNOCK_TIMEOUT, false);
+		EACH_FAMILY(f)
+		packet_set(b, (*id)++, asked_name[f == FAMILY_IPV6], f, key_type(f), ASKED_TIMEOUT);
+		link_set(b, (*id)++, link_asked_name, ASKED_TIMEOUT, false);
 		to->knock = true;
+	}
+	if (!to->early && has_preamble(to)) {
+		EACH_FAMILY(f)
+		packet_set(
+		    b, (*id)++, early_name[f == FAMILY_IPV6], f, flow_type(f), EARLY_TIMEOUT);
+		to->early = true;
 	}
 	if (to->features & FEATURE_RESET && !to->moved && has_mappings(to)) {
 		moved_set(b, (*id)++, FAMILY_IPV4);
@@ -1896,8 +2095,10 @@ void rules_write(struct batch *b, const struct plan *from, struct plan *to)
 	pinhole_rules(b, to, "_tcp", USE_TCP);
 	pinhole_rules(b, to, "_udp", USE_UDP);
 	if (has_hops(to)) {
-		hops_rules(b, to);
-		hops_jump(b, related ? "first_prerouting" : "hops_prerouting");
+		hops_rules(b, to, "hops", NF_ACCEPT);
+		hops_rules(b, to, "too_far", NF_DROP);
+		hops_jump(b, related ? "first_prerouting" : "admit_prerouting");
+		too_far_hook_rule(b, to);
 	}
 	if (related) {
 		first_queue_rule(b, to);

@@ -51,6 +51,7 @@ struct plan {
 	bool moved;               /* there are moved4 and moved6 */
 	bool shown;               /* there are says_up4 and its like */
 	bool knock;               /* there are knock4 and knock6 */
+	bool early;               /* there are early4 and early6 */
 };
 
 #define SET_NAME   16

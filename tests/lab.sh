@@ -4,7 +4,7 @@
 # What building and testing need, fetched without asking:
 #
 #   lab.sh build-deps     libraries and tools, installed as packages (root)
-#   lab.sh test-servers   FTP and NFS servers and clients, routing daemons that speak BFD, only
+#   lab.sh test-servers   FTP, NFS, TFTP and rsh servers and clients, routing daemons that speak BFD,
 #                         and iptables, only unpacked below build/lab, never installed: installing
 #                         them would start services and add users, or change what `iptables` is
 #
@@ -30,11 +30,12 @@ BUILD_RPM='pkgconf-pkg-config libmnl-devel libnftnl-devel libnetfilter_conntrack
 LAB_DEB='vsftpd proftpd-core proftpd-mod-crypto lftp curl openssl
 	rpcbind nfs-ganesha nfs-ganesha-mem libnfs-utils nfs-common
 	bird2 frr
+	tftpd-hpa tftp-hpa rsh-redone-server rsh-redone-client rsh-server
 	iptables'
 LAB_RPM='vsftpd proftpd lftp curl openssl rpcbind nfs-utils'
-# Not in every distribution's own repositories. Without them the NFS, BFD or iptables tests skip, and
-# say so.
-LAB_RPM_MAY='nfs-ganesha nfs-ganesha-mem libnfs-utils bird frr iptables-nft iptables-legacy'
+# Not in every distribution's own repositories. Without them the tests that need them skip, and say so.
+LAB_RPM_MAY='nfs-ganesha nfs-ganesha-mem libnfs-utils bird frr tftp-server tftp rsh-server rsh
+	iptables-nft iptables-legacy'
 
 say() { echo "lab: $*"; }
 die() {
@@ -139,6 +140,9 @@ lab_apt() {
 		fetch_deb "$p" || failed "package $p cannot be fetched"
 	done
 	rm -f $LAB.new/pkg/libc6*.deb $LAB.new/pkg/libc-bin*.deb # not beside the host's loader
+	# Of the two rshds the one of rsh-redone-server is to stay; this one's rexecd has no rival.
+	logged dpkg-deb -x $LAB.new/pkg/rsh-server_*.deb $LAB.new/root &&
+		rm $LAB.new/pkg/rsh-server_*.deb || failed "rsh-server cannot be unpacked"
 	for p in "$LAB".new/pkg/*.deb; do
 		logged dpkg-deb -x "$p" $LAB.new/root || failed "$p cannot be unpacked"
 	done

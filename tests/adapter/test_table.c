@@ -67,10 +67,15 @@ static void assert_lines(const char *const *line)
 			(void)fputs(text, stderr);
 		ck_assert_msg(strstr(text, *line) != NULL, "no \"%s\" in the above", *line);
 	}
-	/* What nft could not make sense of it would print so. */
+	/*
+	 * What nft could not make sense of it would print so; BFD's state and TFTP's opcode it
+	 * never can.
+	 */
 	ck_assert_ptr_null(strstr(text, "xt target"));
 	ck_assert_ptr_null(strstr(text, "@nh"));
-	ck_assert_ptr_null(strstr(text, "@th"));
+	for (const char *raw = text; (raw = strstr(raw, "@th")); raw++)
+		ck_assert(
+		    strncmp(raw, "@th,72,8 & 0xc0 ", 16) == 0 || strncmp(raw, "@th,64,16", 9) == 0);
 	free(text);
 }
 
@@ -92,6 +97,7 @@ START_TEST(nft_prints_it_well_related)
 		"\t\tflags dynamic,timeout\n"
 		"\t\ttimeout 25s\n",
 		"type filter hook prerouting priority raw; policy accept;\n"
+		"\t\tmeta l4proto udp jump hops\n"
 		"\t\ttcp flags syn / fin,syn,rst,ack iif != \"lo\" goto first_tcp\n"
 		"\t\tmeta l4proto udp iif != \"lo\" goto first_udp\n",
 		"type filter hook output priority raw; policy accept;\n"
@@ -147,6 +153,26 @@ START_TEST(nft_prints_it_well_related)
 		"\t\tct mark & 0x10000000 != 0x00000000 ct status snat,dnat counter name "
 		"\"nat_seen\" log group 20553 snaplen 128 queue-threshold 1\n"
 		"\t\tct mark & 0x3f000000 == 0x00000000 meta l4proto . th dport vmap { ",
+		"0x17000000 : goto watch_rexec",
+		"0x27000000 : goto admitted",
+		"th sport <= 1023 ip saddr . ip daddr . meta l4proto . th dport @rsh4 "
+		"goto first_queue\n",
+		"\t\tip6 saddr . ip6 daddr . meta l4proto . th dport @rexec6 goto first_queue\n",
+		"\tset early6 {\n"
+		"\t\ttype ipv6_addr . ipv6_addr . inet_service . inet_service\n"
+		"\t\tsize 65535\n"
+		"\t\tflags dynamic,timeout\n"
+		"\t\ttimeout 1m\n",
+		"\tchain watch_tftp {\n"
+		"\t\tct status snat,dnat return\n"
+		"\t\tmeta l4proto udp jump seen\n"
+		"\t\tmeta l4proto udp ct direction original @th,64,16 0x1-0x2 "
+		"goto capture_tftp\n"
+		"\t}\n",
+		"\t\tct direction original @ih,0,8 >= 0x0 add @early4 { ip saddr . ip daddr . "
+		"tcp sport . tcp dport limit rate 1/week burst 16 packets } goto capture_rsh\n",
+		"\t\tct direction original @ih,0,8 >= 0x0 add @early6 { ip6 saddr . ip6 daddr . "
+		"tcp sport . tcp dport limit rate 1/week burst 16 packets } goto capture_rexec\n",
 		"type filter hook postrouting priority 300; policy accept;\n",
 		NULL,
 	};
@@ -164,15 +190,169 @@ START_TEST(nft_prints_it_well_related)
 }
 END_TEST
 
+#define FLOW4 "ip saddr . ip daddr . udp sport . udp dport"
+#define FLOW6 "ip6 saddr . ip6 daddr . udp sport . udp dport"
+#define KEY4  "ip saddr . ip daddr . meta l4proto . th dport"
+#define KEY6  "ip6 saddr . ip6 daddr . meta l4proto . th dport"
+#define SHOW(flow, set, group)                                                                     \
+	flow " != @" set " add @" set " { " flow " } log group " group                             \
+	     " snaplen 128 queue-threshold 1\n"
+#define STATE(bits, word, group)                                                                   \
+	"\t\t@th,72,8 & 0xc0 == " bits " " SHOW(FLOW4, "says_" word "4",                           \
+	    group) "\t\t@th,72,8 & 0xc0 == " bits " " SHOW(FLOW6, "says_" word "6", group)
+#define NEWS(group)                                                                                \
+	STATE("0x0", "admin", group)                                                               \
+	STATE("0x40", "down", group) STATE("0x80", "init", group) "\t}\n"
+#define COPY(news, group)                                                                          \
+	"\t\tct status snat,dnat return\n"                                                         \
+	"\t\t@th,72,8 & 0xc0 != 0xc0 goto " news "\n"                                              \
+	"\t\t" SHOW(FLOW4, "says_up4", group) "\t\t" SHOW(FLOW6, "says_up6", group) "\t}\n"
+#define HOPS(chain, verdict)                                                                       \
+	"\tchain " chain " {\n"                                                                    \
+	"\t\tudp dport 3784 ip ttl < 255 " verdict "\n"                                            \
+	"\t\tudp dport 3784 ip6 hoplimit < 255 " verdict "\n"
+#define FAR_HOPS(verdict)                                                                          \
+	"\t\tudp dport 4784 ip ttl < 64 " verdict "\n"                                             \
+	"\t\tudp dport 4784 ip6 hoplimit < 64 " verdict "\n"
+
+START_TEST(nft_prints_bfd_well)
+{
+	static const char *const both[] = {
+		"\tset says_up4 {\n"
+		"\t\ttype ipv4_addr . ipv4_addr . inet_service . inet_service\n"
+		"\t\tsize 65535\n"
+		"\t\tflags dynamic,timeout\n"
+		"\t\ttimeout 500ms\n",
+		"\tset says_admin6 {\n"
+		"\t\ttype ipv6_addr . ipv6_addr . inet_service . inet_service\n"
+		"\t\tsize 65535\n"
+		"\t\tflags dynamic,timeout\n"
+		"\t\ttimeout 500ms\n",
+		"\tchain watch_bfd {\n" COPY("watch_bfd_news", "20558"),
+		"\tchain watch_bfd_news {\n" NEWS("20558"),
+		"\tchain answer_bfd {\n" COPY("answer_bfd_news", "20559"),
+		"\tchain answer_bfd_news {\n" NEWS("20559"),
+		"\tchain begin_bfd {\n"
+		"\t\tiif \"lo\" return\n"
+		"\t\toif \"lo\" return\n"
+		"\t\tct status snat,dnat counter name \"nat_seen\" log group 20553 snaplen 128 "
+		"queue-threshold 1 return\n"
+		"\t\tct mark set ct mark & 0xd3ffffff | 0x13000000\n",
+		"udp . 3784 : goto begin_bfd",
+		"udp . 4784 : goto begin_bfd",
+		"0x13000000 : goto watch_bfd",
+		"0x23000000 : goto answer_bfd",
+		NULL,
+	};
+	static const char *const related[] = {
+		HOPS("hops", "accept") "\t}\n",
+		HOPS("too_far", "counter packets 0 bytes 0 drop") "\t}\n",
+		"\tchain too_far_prerouting {\n"
+		"\t\ttype filter hook prerouting priority mangle + 1; policy accept;\n"
+		"\t\tmeta l4proto udp ct mark & 0x3f000000 == 0x23000000 goto too_far\n",
+		"\tset bfd4 {\n"
+		"\t\ttype ipv4_addr . ipv4_addr . inet_proto . inet_service\n"
+		"\t\tflags timeout\n"
+		"\t}\n",
+		"\tset bfdl6 {\n"
+		"\t\ttype iface_index . ipv6_addr . ipv6_addr . inet_proto . inet_service\n"
+		"\t\tflags timeout\n"
+		"\t}\n",
+		"\tset knockl6 {\n"
+		"\t\ttype iface_index . ipv6_addr . ipv6_addr . inet_proto . inet_service\n",
+		"\tset knock6 {\n"
+		"\t\ttype ipv6_addr . ipv6_addr . inet_proto . inet_service\n"
+		"\t\tsize 65535\n"
+		"\t\tflags dynamic,timeout\n"
+		"\t\ttimeout 400ms\n",
+		"\t\t" KEY4 " @bfd4 " KEY4 " != @knock4 add @knock4 { " KEY4
+		" } log group 20568 snaplen 128 queue-threshold 1\n",
+		"\t\t" KEY6 " @bfd6 " KEY6 " != @knock6 add @knock6 { " KEY6
+		" } log group 20568 snaplen 128 queue-threshold 1\n",
+		"\t\t" KEY6 " @asked6 " KEY6 " != @knock6 add @knock6 { " KEY6
+		" } log group 20568 snaplen 128 queue-threshold 1\n",
+		"\t\tiif . " KEY6 " @bfdl6 iif . " KEY6 " != @knockl6 add @knockl6 { iif . " KEY6
+		" } log group 20568 snaplen 128 queue-threshold 1\n",
+		"\t\tupdate @asked4 { ip daddr . ip saddr . meta l4proto . th dport }\n",
+		"\t\tupdate @askedl6 { oif . ip6 daddr . ip6 saddr . meta l4proto . th dport }\n",
+		"\tset bfdl6 {\n"
+		"\t\ttype iface_index . ipv6_addr . ipv6_addr . inet_proto . inet_service\n"
+		"\t\tflags timeout\n",
+		NULL,
+	};
+	static const char *const mark[] = {
+		HOPS("hops", "accept") FAR_HOPS("accept") "\t}\n",
+		HOPS("too_far", "counter packets 0 bytes 0 drop")
+		    FAR_HOPS("counter packets 0 bytes 0 drop") "\t}\n",
+		"\tset bfd6 {\n"
+		"\t\ttype ipv6_addr . ipv6_addr . inet_proto . inet_service\n"
+		"\t\tflags timeout\n"
+		"\t\tlimit rate 1/week burst 1 packets\n",
+		"\t\ttype filter hook prerouting priority mangle; policy accept;\n"
+		"\t\tmeta l4proto udp jump hops\n"
+		"\t\tct state new iif != \"lo\" goto admit_new\n",
+		"\t\t" KEY4 " @bfd4 ct mark set ct mark & 0xe3ffffff | 0x23000000 accept\n",
+		"\t\tiif . " KEY6 " @bfdl6 ct mark set ct mark & 0xe3ffffff | 0x23000000 accept\n",
+		NULL,
+	};
+	struct table_setup s = all_services(_i ? ADMIT_MARK : ADMIT_RELATED);
+	struct table *t;
+
+	alone();
+	if (_i)
+		s.policy.service[PH_SVC_BFD].far_min_ttl = 64;
+	t = create(&s);
+	assert_lines(both);
+	assert_lines(_i ? mark : related);
+	ck_assert(!shows(LIST, "capture_bfd"));
+	if (_i)
+		ck_assert(!shows(LIST, "knock"));
+	table_destroy(t);
+}
+END_TEST
+
+START_TEST(bfd_comes_and_goes)
+{
+	struct table_setup s = all_services(ADMIT_RELATED);
+	struct table *t;
+
+	alone();
+	s.policy.service[PH_SVC_BFD].enabled = false;
+	t = create(&s);
+	ck_assert(!shows(LIST, "bfd"));
+	ck_assert(!shows(LIST, "hops"));
+	ck_assert(!shows(LIST, "knock"));
+	s = all_services(ADMIT_RELATED);
+	ck_assert_int_eq(table_reconfigure(t, &s), 0);
+	ck_assert(shows(LIST, "udp dport 3784 ip ttl < 255 accept"));
+	ck_assert(shows(LIST, "chain answer_bfd"));
+	s.policy.service[PH_SVC_BFD].far_min_ttl = 250;
+	ck_assert_int_eq(table_reconfigure(t, &s), 0);
+	ck_assert(shows(LIST, "udp dport 4784 ip6 hoplimit < 250 counter packets 0 bytes 0 drop"));
+	s.policy.admit = ADMIT_MARK;
+	ck_assert_int_eq(table_reconfigure(t, &s), 0);
+	ck_assert(shows(LIST, "too_far_prerouting"));
+	s.policy.service[PH_SVC_BFD].enabled = false;
+	ck_assert_int_eq(table_reconfigure(t, &s), 0);
+	ck_assert(!shows(LIST, "hops"));
+	ck_assert(!shows(LIST, "watch_bfd"));
+	ck_assert(shows(LIST, "0x23000000 : goto admitted"));
+	ck_assert(shows(LIST, "@bfd4 ct mark set")); /* until its pinholes end */
+	table_destroy(t);
+}
+END_TEST
+
 START_TEST(nft_prints_it_well_mark)
 {
 	static const char *const lines[] = {
 		"\t\tlimit rate 1/week burst 1 packets\n",
 		"type filter hook prerouting priority mangle; policy accept;\n"
+		"\t\tmeta l4proto udp jump hops\n"
 		"\t\tct state new iif != \"lo\" goto admit_new\n",
 		"ct mark & 0x20000000 != 0x00000000 return\n"
 		"\t\ttcp flags syn / fin,syn,rst,ack goto admit_tcp\n"
 		"\t\tmeta l4proto udp goto admit_udp\n",
+		"th sport <= 1023 ip saddr . ip daddr . meta l4proto . th dport "
 		"@rsh4 ct mark set ct mark & 0xe5ffffff | 0x25000000 accept\n",
 		"@sunrpc6 goto admit_sunrpc\n",
 		"\tchain admit_sunrpc {\n"
@@ -365,6 +545,7 @@ START_TEST(elements_come_and_go)
 		{ PH_SVC_BFD, L4_UDP },
 		{ PH_SVC_TFTP, L4_UDP },
 		{ PH_SVC_RSH, L4_TCP },
+		{ PH_SVC_REXEC, L4_TCP },
 	};
 	struct table *t;
 
@@ -858,7 +1039,7 @@ static struct nflog *log_all(void)
 	struct nflog *log = NULL;
 
 	ck_assert_int_eq(nflog_open(&log), 0);
-	for (unsigned int i = 0; i < PH_QUEUE_SPAN; i++)
+	for (unsigned int i = 0; i < PH_GROUP_SPAN; i++)
 		ck_assert_int_eq(nflog_bind(log, (uint16_t)(PH_QUEUE_BASE_DEFAULT + i), 0xffff), 0);
 	return log;
 }
@@ -946,6 +1127,135 @@ START_TEST(control_packets_with_payload_are_held)
 	table_destroy(t);
 	queue_close(q);
 	nflog_close(log);
+}
+END_TEST
+
+#define TFTP_ORIGINAL (PH_QUEUE_BASE_DEFAULT + 2 * PH_SVC_TFTP)
+#define RSH_ORIGINAL  (PH_QUEUE_BASE_DEFAULT + 2 * PH_SVC_RSH)
+#define RSH_REPLY     (RSH_ORIGINAL + 1)
+
+static void says(int fd, const char *bytes, size_t len)
+{
+	ck_assert_int_eq(send(fd, bytes, len, 0), (ssize_t)len);
+}
+
+/* A server may answer from port 69; then all of the transfer goes by, and only requests are held.
+ */
+START_TEST(of_tftp_requests_are_held)
+{
+	enum family family = _i ? FAMILY_IPV6 : FAMILY_IPV4;
+	struct world w = world_make();
+	struct queue *q = queue_all();
+	struct table *t;
+	int client, server;
+	char byte;
+
+	firewall(FIREWALL("udp dport 69"));
+	t = create_all(ADMIT_RELATED);
+	server = bound(w.here, SOCK_DGRAM, family, HERE, 69);
+	client = bound(w.there, SOCK_DGRAM, family, THERE, 2070);
+	for (char opcode = 0; opcode < 8; opcode++) {
+		struct sockaddr_storage to;
+		socklen_t len = sockaddr_of(&to, family, HERE, 69);
+		const char datagram[] = { 0, opcode, 'x' };
+
+		ck_assert_int_eq(
+		    sendto(client, datagram, sizeof(datagram), 0, (struct sockaddr *)&to, len),
+		    sizeof(datagram));
+		if (opcode == 1 || opcode == 2)
+			held_once(q, TFTP_ORIGINAL, 0);
+		ck_assert(ready(server, POLLIN, PATIENCE_MS));
+		ck_assert_int_eq(recv(server, &byte, 1, 0), 1);
+		/* The same the other way is an answer. */
+		len = sockaddr_of(&to, family, THERE, 2070);
+		ck_assert_int_eq(
+		    sendto(server, datagram, sizeof(datagram), 0, (struct sockaddr *)&to, len),
+		    sizeof(datagram));
+		ck_assert(ready(client, POLLIN, PATIENCE_MS));
+		ck_assert_int_eq(recv(client, &byte, 1, 0), 1);
+	}
+	ck_assert(!ready(queue_fd(q), POLLIN, 0));
+	ck_assert_uint_eq(mark_of(family, L4_UDP, 69), 0x14000000);
+	table_destroy(t);
+	queue_close(q);
+}
+END_TEST
+
+/* What a command reads, and a stream of syslog on the same port, does not come our way. */
+START_TEST(of_rsh_the_beginning_is_held)
+{
+	enum family family = _i ? FAMILY_IPV6 : FAMILY_IPV4;
+	struct world w = world_make();
+	struct nflog *log = log_all();
+	struct queue *q = queue_all();
+	struct table *t;
+	int listener, client, server;
+	struct got g;
+
+	firewall(FIREWALL("tcp dport 514"));
+	t = create_all(ADMIT_RELATED);
+	listener = listening(w.here, family, HERE, 514);
+	client = calling(w.there, family, THERE, 1023, HERE, 514);
+	ck_assert(stands(client, PATIENCE_MS));
+	server = accepted(listener);
+	g = next_copy(log);
+	ck_assert_uint_eq(g.number, RSH_REPLY);
+	for (char i = 0; i < 16; i++) {
+		says(client, &i, 1);
+		held_once(q, RSH_ORIGINAL, i);
+		ck_assert_int_eq(received(server), i);
+	}
+	for (char i = 0; i < 100; i++) {
+		says(client, &i, 1);
+		ck_assert_int_eq(received(server), i);
+		says(server, &i, 1);
+		ck_assert_int_eq(received(client), i);
+	}
+	ck_assert(!ready(queue_fd(q), POLLIN, 0));
+	/* Its end is told as ever, and another connection has a beginning of its own. */
+	(void)close(client);
+	g = next_copy(log);
+	ck_assert_uint_eq(g.packet.tcp_flags & TCP_FIN, TCP_FIN);
+	client = calling(w.there, family, THERE, 1022, HERE, 514);
+	ck_assert(stands(client, PATIENCE_MS));
+	says(client, "x", 1);
+	held_once(q, RSH_ORIGINAL, 'x');
+	table_destroy(t);
+	queue_close(q);
+	nflog_close(log);
+}
+END_TEST
+
+/* A pinhole of rsh is for a server's reserved port; nobody else uses it up. */
+START_TEST(rsh_connects_from_a_reserved_port)
+{
+	enum family family = _i % 2 ? FAMILY_IPV6 : FAMILY_IPV4;
+	struct world w = world_make();
+	struct tuple flow = to_here(family, 1022);
+	struct queue *q = queue_all();
+	struct table *t;
+
+	firewall(_i / 2 ? BY_MARK : FIREWALL("ct state related"));
+	t = create_all(_i / 2 ? ADMIT_MARK : ADMIT_RELATED);
+	(void)listening(w.here, family, HERE, 1022);
+	stage_op(t, OP_OPEN, PH_SVC_RSH, &flow, 1);
+	commit(t);
+	(void)calling(w.there, family, THERE, 1024, HERE, 1022);
+	WAIT_UNTIL(counter("dropped") == 1);
+	ck_assert(!ready(queue_fd(q), POLLIN, 0));
+	if (_i / 2) {
+		ck_assert(stands(calling(w.there, family, THERE, 1023, HERE, 1022), PATIENCE_MS));
+	} else {
+		struct got g;
+
+		(void)calling(w.there, family, THERE, 1023, HERE, 1022);
+		g = next_held(q);
+		ck_assert_uint_eq(g.number, FIRST);
+		ck_assert_uint_eq(g.packet.tuple.sport, 1023);
+		ck_assert_int_eq(queue_release(q), 0);
+	}
+	table_destroy(t);
+	queue_close(q);
 }
 END_TEST
 
@@ -1381,6 +1691,367 @@ START_TEST(another_pinhole_to_that_port_comes_first)
 }
 END_TEST
 
+/* --- one-way flows ------------------------------------------------------------------------------
+ */
+
+#define BFD_OURS  (PH_QUEUE_BASE_DEFAULT + 2 * PH_SVC_BFD)
+#define BFD_PEERS (BFD_OURS + 1)
+#define KNOCKS    (PH_QUEUE_BASE_DEFAULT + PH_GROUP_FIRST)
+#define STATE_UP  3
+
+/* 24 bytes, of which rules look at the state; from where the socket is bound. */
+static void send_bfd(
+    int fd, enum family family, unsigned int host, uint16_t port, int ttl, unsigned int state)
+{
+	const uint8_t packet[24] = { 0x20, (uint8_t)(state << 6), 3, 24, [7] = 1 };
+	struct sockaddr_storage sa;
+	socklen_t len = sockaddr_of(&sa, family, host, port);
+
+	if (family == FAMILY_IPV4)
+		ck_assert_int_eq(setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl)), 0);
+	else
+		ck_assert_int_eq(
+		    setsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &ttl, sizeof(ttl)), 0);
+	ck_assert_int_eq(
+	    sendto(fd, packet, sizeof(packet), 0, (struct sockaddr *)&sa, len), sizeof(packet));
+}
+
+struct counts {
+	unsigned int ours, peers, knocks, others;
+	uint16_t sport; /* of the last one */
+	uint8_t state;
+};
+
+static void count_copy(void *arg, uint16_t number, uint32_t iface, const uint8_t *l3, size_t len)
+{
+	struct counts *c = arg;
+	struct packet p;
+
+	ck_assert_uint_ne(iface, 0);
+
+	ck_assert_int_eq(packet_decode(l3, len, &p), PACKET_OK);
+	ck_assert(!p.cut);
+	ck_assert_uint_eq(p.payload.left, 24);
+	c->ours += number == BFD_OURS;
+	c->peers += number == BFD_PEERS;
+	c->knocks += number == KNOCKS;
+	c->others += number != BFD_OURS && number != BFD_PEERS && number != KNOCKS;
+	c->sport = p.tuple.sport;
+	c->state = p.payload.at[1] >> 6;
+}
+
+/* All that has been copied: packets are on their way for no time, so what was sent is there. */
+static struct counts copied(struct nflog *log)
+{
+	struct counts c = { .ours = 0 };
+
+	while (ready(nflog_fd(log), POLLIN, 0)) {
+		ck_assert_int_gt(nflog_receive(log), 0);
+		nflog_show(log, count_copy, &c);
+	}
+	return c;
+}
+
+static void pause_ms(int64_t ms)
+{
+	const int64_t until = clock_ms() + ms;
+	int64_t left;
+
+	while ((left = until - clock_ms()) > 0)
+		(void)poll(NULL, 0, (int)left);
+}
+
+static bool tracked(enum family family, uint16_t dport)
+{
+	char command[128];
+
+	(void)snprintf(command, sizeof(command),
+	    "conntrack -L -f %s -p udp --orig-port-dst %u 2>/dev/null",
+	    family == FAMILY_IPV4 ? "ipv4" : "ipv6", dport);
+	return shows(command, "dport=");
+}
+
+static struct tuple peers_flow(enum family family, uint16_t dport)
+{
+	return flow_of(family, L4_UDP, THERE, 0, HERE, dport);
+}
+
+#define SEES_MARKS                                                                                 \
+	"table inet fw {\n"                                                                        \
+	"	counter marked { }\n	counter others { }\n"                                               \
+	"	chain input { type filter hook input priority 0; policy accept;\n"                       \
+	"		meta l4proto != udp accept\n"                                                           \
+	"		ct mark & 0x20000000 != 0 counter name marked accept\n"                                 \
+	"		counter name others drop; }\n"                                                          \
+	"}\n"
+
+/* From further away than may be: nothing waits for it, and it is no part of what was let in. */
+START_TEST(from_too_far_is_a_stranger)
+{
+	enum family family = _i % 2 ? FAMILY_IPV6 : FAMILY_IPV4;
+	const bool mark = _i / 2 % 2, multihop = _i / 4;
+	const uint16_t port = multihop ? 4784 : 3784;
+	const int least = multihop ? 64 : 255;
+	struct world w = world_make();
+	struct nflog *log = log_all();
+	struct table_setup s = all_services(mark ? ADMIT_MARK : ADMIT_RELATED);
+	struct tuple flow = peers_flow(family, port);
+	struct table *t;
+	const unsigned int n = (unsigned int)(least - 2) / 7 + 2;
+	struct counts c;
+	int peer;
+
+	firewall(SEES_MARKS);
+	s.policy.service[PH_SVC_BFD].far_min_ttl = 64;
+	t = create(&s);
+	stage_op(t, OP_OPEN, PH_SVC_BFD, &flow, 1);
+	commit(t);
+	peer = bound(w.there, SOCK_DGRAM, family, THERE, 49142);
+	for (int ttl = 1; ttl < least; ttl += 7)
+		send_bfd(peer, family, HERE, port, ttl, 1);
+	send_bfd(peer, family, HERE, port, least - 1, 1);
+	WAIT_UNTIL(counter("others") == n); /* the firewall's own business */
+	c = copied(log);
+	ck_assert_uint_eq(c.ours + c.peers + c.knocks + c.others, 0);
+	ck_assert_uint_eq(counter("marked"), 0);
+	ck_assert(!tracked(family, port));
+	ck_assert_int_eq(hits(t, PH_SVC_BFD, &flow), 0);
+
+	/* It has used nothing up. */
+	send_bfd(peer, family, HERE, port, least, 1);
+	WAIT_UNTIL(mark ? counter("marked") == 1 : counter("others") == n + 1);
+	c = copied(log);
+	ck_assert_uint_eq(c.knocks, mark ? 0 : 1);
+	ck_assert_uint_eq(c.peers, mark ? 1 : 0);
+	if (mark)
+		ck_assert_uint_eq(mark_of(family, L4_UDP, port), 0x23000000);
+	else
+		ck_assert(!tracked(family, port)); /* its packet was dropped */
+
+	/* What seems to belong to the flow that is there now is dropped before the filter. */
+	send_bfd(peer, family, HERE, port, least - 1, 1);
+	send_bfd(peer, family, HERE, port, least, 1);
+	WAIT_UNTIL(mark ? counter("marked") == 2 : counter("others") == n + 3);
+	ck_assert_uint_eq(counter("others"), mark ? n : n + 3);
+	table_destroy(t);
+	nflog_close(log);
+}
+END_TEST
+
+/* Other ports are nobody's business; nor is multihop, where nothing is configured. */
+START_TEST(hops_count_for_bfd_only)
+{
+	enum family family = _i ? FAMILY_IPV6 : FAMILY_IPV4;
+	static const uint16_t ports[] = { 3783, 3785, 4784, 53 };
+	struct world w = world_make();
+	struct table *t;
+	int peer;
+
+	firewall(SEES_MARKS);
+	t = create_all(ADMIT_RELATED);
+	peer = bound(w.there, SOCK_DGRAM, family, THERE, 49142);
+	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++)
+		send_bfd(peer, family, HERE, ports[i], 1, 1);
+	WAIT_UNTIL(counter("others") == sizeof(ports) / sizeof(ports[0]));
+	table_destroy(t);
+}
+END_TEST
+
+/* An answer to somebody who happens to ask from that port is not BFD. */
+START_TEST(answers_to_that_port_are_answers)
+{
+	enum family family = _i ? FAMILY_IPV6 : FAMILY_IPV4;
+	struct world w = world_make();
+	struct table *t;
+	int client, server;
+
+	firewall(STRICT);
+	run("nft insert rule inet fw output udp dport 53 accept");
+	t = create_all(ADMIT_RELATED);
+	client = bound(w.here, SOCK_DGRAM, family, HERE, 3784);
+	server = bound(w.there, SOCK_DGRAM, family, THERE, 53);
+	send_to(client, family, THERE, 53, 'q');
+	ck_assert_int_eq(received(server), 'q');
+	send_to(server, family, HERE, 3784, 'a');
+	ck_assert_int_eq(received(client), 'a');
+	table_destroy(t);
+}
+END_TEST
+
+/* With `related` the first packet is dropped by the firewall, and shown: one in 400 ms. */
+START_TEST(knocks_are_copied_now_and_then)
+{
+	enum family family = _i ? FAMILY_IPV6 : FAMILY_IPV4;
+	struct world w = world_make();
+	struct nflog *log = log_all();
+	struct tuple flow = peers_flow(family, 3784);
+	unsigned int sent = 0, knocks = 0;
+	struct table *t;
+	struct counts c;
+	int peer, other;
+	int64_t since;
+
+	firewall(SEES_MARKS);
+	t = create_all(ADMIT_RELATED);
+	peer = bound(w.there, SOCK_DGRAM, family, THERE, 49142);
+	other = bound(w.there, SOCK_DGRAM, family, THERE, 49143);
+	send_bfd(peer, family, HERE, 3784, 255, 1); /* nothing waits for it */
+	WAIT_UNTIL(counter("others") == ++sent);
+	ck_assert_uint_eq(copied(log).knocks, 0);
+	stage_op(t, OP_OPEN, PH_SVC_BFD, &flow, 1);
+	commit(t);
+
+	/* At once, from whatever port, whatever it says. */
+	since = clock_ms();
+	send_bfd(other, family, HERE, 3784, 255, STATE_UP);
+	WAIT_UNTIL(counter("others") == ++sent);
+	c = copied(log);
+	ck_assert_uint_eq(c.knocks, 1);
+	ck_assert_uint_eq(c.sport, 49143);
+	ck_assert_uint_eq(c.ours + c.peers + c.others, 0);
+
+	/* Twenty ports for two seconds: five more, and one to begin with. */
+	while (clock_ms() - since < 2000) {
+		send_bfd(sent % 2 ? peer : other, family, HERE, 3784, 255, 1);
+		sent++;
+		pause_ms(5);
+		c = copied(log);
+		ck_assert_uint_le(c.knocks, 1);
+		knocks += c.knocks;
+	}
+	ck_assert_uint_ge(knocks, 3);
+	ck_assert_uint_le(knocks, 5);
+	ck_assert_int_eq(hits(t, PH_SVC_BFD, &flow), 0);
+
+	/* It is bound, and the element has gone. */
+	flow.sport = 49142;
+	stage_op(t, OP_ADMIT, PH_SVC_BFD, &flow, 1);
+	commit(t);
+	pause_ms(500);
+	(void)copied(log);
+	send_bfd(other, family, HERE, 3784, 255, 1);
+	WAIT_UNTIL(counter("others") == ++sent);
+	ck_assert_uint_eq(copied(log).knocks, 0);
+	table_destroy(t);
+	nflog_close(log);
+}
+END_TEST
+
+/* With `mark` the kernel lets one flow in, and it alone. */
+START_TEST(mark_lets_one_bfd_flow_in)
+{
+	enum family family = _i ? FAMILY_IPV6 : FAMILY_IPV4;
+	struct world w = world_make();
+	struct nflog *log = log_all();
+	struct tuple flow = peers_flow(family, 3784);
+	struct table *t;
+	struct counts c;
+	int peer, other;
+
+	firewall(SEES_MARKS);
+	t = create_all(ADMIT_MARK);
+	if (!table_one_shot(t)) {
+		(void)fprintf(stderr, "SKIP one-shot: this kernel has no element limits\n");
+		return;
+	}
+	peer = bound(w.there, SOCK_DGRAM, family, THERE, 49142);
+	other = bound(w.there, SOCK_DGRAM, family, THERE, 49143);
+	stage_op(t, OP_OPEN, PH_SVC_BFD, &flow, 1);
+	commit(t);
+	send_bfd(peer, family, HERE, 3784, 255, 1);
+	send_bfd(other, family, HERE, 3784, 255, 1);
+	send_bfd(peer, family, HERE, 3784, 255, 1);
+	WAIT_UNTIL(counter("marked") == 2 && counter("others") == 1);
+	ck_assert_uint_eq(mark_of(family, L4_UDP, 3784), 0x23000000);
+	c = copied(log);
+	ck_assert_uint_eq(c.peers, 1); /* the other says the same too soon */
+	ck_assert_uint_eq(c.knocks + c.ours + c.others, 0);
+
+	/* A renewed element lets in once more. */
+	stage_op(t, OP_RENEW, PH_SVC_BFD, &flow, 1);
+	commit(t);
+	send_bfd(other, family, HERE, 3784, 255, 1);
+	WAIT_UNTIL(counter("marked") == 3);
+	table_destroy(t);
+	nflog_close(log);
+}
+END_TEST
+
+#define WITH_BFD FIREWALL("udp dport { 3784, 4784 }")
+
+/* What is not Up is shown at once, and of the rest two in a second, at whatever rate it comes. */
+START_TEST(samples_of_what_is_accepted)
+{
+	enum family family = _i % 2 ? FAMILY_IPV6 : FAMILY_IPV4;
+	const bool out = _i / 2 % 2; /* sent from here, or to here */
+	const uint16_t port = _i / 4 ? 4784 : 3784;
+	struct world w = world_make();
+	struct nflog *log = log_all();
+	struct table *t = create_all(_i / 4 ? ADMIT_MARK : ADMIT_RELATED);
+	unsigned int shown = 0, sent = 0;
+	struct counts c;
+	int from, to;
+	int64_t since, now;
+
+	firewall(WITH_BFD);
+	from = bound(out ? w.here : w.there, SOCK_DGRAM, family, out ? HERE : THERE, 49152);
+	to = bound(out ? w.there : w.here, SOCK_DGRAM, family, out ? THERE : HERE, port);
+	for (since = now = clock_ms(); now - since < 2400; now = clock_ms()) {
+		send_bfd(from, family, out ? THERE : HERE, port, 255, STATE_UP);
+		sent++;
+		pause_ms(3);
+		c = copied(log);
+		ck_assert_uint_eq(c.peers + c.knocks + c.others, 0);
+		shown += c.ours;
+	}
+	ck_assert_uint_gt(sent, 100);
+	ck_assert_uint_ge(shown, 4);
+	ck_assert_uint_le(shown, 5); /* at 0, 0.5, 1.0, ... */
+	ck_assert_uint_eq(mark_of(family, L4_UDP, port), 0x13000000);
+	ck_assert(ready(to, POLLIN, PATIENCE_MS));
+
+	/* In between, something else each time; and what has just been said is no news. */
+	for (unsigned int i = 0; i < 2 * STATE_UP; i++) {
+		send_bfd(from, family, out ? THERE : HERE, port, 255, i % STATE_UP);
+		if (i < STATE_UP)
+			ck_assert(ready(nflog_fd(log), POLLIN, PATIENCE_MS));
+		c = copied(log);
+		ck_assert_uint_eq(c.ours, i < STATE_UP);
+		if (i < STATE_UP)
+			ck_assert_uint_eq(c.state, i);
+	}
+	table_destroy(t);
+	nflog_close(log);
+}
+END_TEST
+
+/* Between two hosts: the one that the firewall lets through is ours. */
+START_TEST(samples_of_what_is_forwarded)
+{
+	enum family family = _i ? FAMILY_IPV6 : FAMILY_IPV4;
+	struct world w = world_make();
+	struct nflog *log = log_all();
+	const int beyond = world_beyond(&w);
+	struct table *t = create_all(ADMIT_RELATED);
+	struct counts c;
+	int from, to;
+
+	firewall("table inet fw { chain forward {\n"
+		 "	type filter hook forward priority 0; policy drop;\n"
+		 "	iifname \"near\" udp dport 4784 accept\n"
+		 "	meta l4proto ipv6-icmp accept\n}\n}\n");
+	from = bound(w.there, SOCK_DGRAM, family, THERE, 49152);
+	to = bound(beyond, SOCK_DGRAM, family, BEYOND, 4784);
+	send_bfd(from, family, BEYOND, 4784, 64, 1);
+	ck_assert(ready(to, POLLIN, PATIENCE_MS));
+	c = copied(log);
+	ck_assert_uint_eq(c.ours, 1); /* not at each hook */
+	ck_assert_uint_eq(c.peers + c.knocks + c.others, 0);
+	table_destroy(t);
+	nflog_close(log);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("table");
@@ -1390,6 +2061,8 @@ static Suite *suite(void)
 	tcase_set_timeout(whole, 30);
 	tcase_add_test(whole, nft_prints_it_well_related);
 	tcase_add_test(whole, nft_prints_it_well_mark);
+	tcase_add_loop_test(whole, nft_prints_bfd_well, 0, 2);
+	tcase_add_test(whole, bfd_comes_and_goes);
 	tcase_add_test(whole, passive_admits_by_mark);
 	tcase_add_test(whole, nobody_else_may_touch_it);
 	tcase_add_test(whole, goes_with_its_process);
@@ -1416,6 +2089,9 @@ static Suite *suite(void)
 	tcase_add_loop_test(packets, mark_admits_exactly_one_flow, 0, 2);
 	tcase_add_test(packets, mark_admits_many_through_a_window);
 	tcase_add_loop_test(packets, control_packets_with_payload_are_held, 0, 2);
+	tcase_add_loop_test(packets, of_tftp_requests_are_held, 0, 2);
+	tcase_add_loop_test(packets, of_rsh_the_beginning_is_held, 0, 2);
+	tcase_add_loop_test(packets, rsh_connects_from_a_reserved_port, 0, 4);
 	tcase_add_test(packets, passive_copies_everything_once);
 	tcase_add_test(packets, translated_control_flows_are_counted_and_left_alone);
 	tcase_add_test(packets, loopback_is_left_alone);
@@ -1428,6 +2104,13 @@ static Suite *suite(void)
 	tcase_add_loop_test(packets, mark_admits_control_flows_as_such, 0, 2);
 	tcase_add_loop_test(packets, calls_to_a_port_that_was_given_up_are_refused, 0, 12);
 	tcase_add_test(packets, another_pinhole_to_that_port_comes_first);
+	tcase_add_loop_test(packets, from_too_far_is_a_stranger, 0, 8);
+	tcase_add_loop_test(packets, answers_to_that_port_are_answers, 0, 2);
+	tcase_add_loop_test(packets, hops_count_for_bfd_only, 0, 2);
+	tcase_add_loop_test(packets, knocks_are_copied_now_and_then, 0, 2);
+	tcase_add_loop_test(packets, mark_lets_one_bfd_flow_in, 0, 2);
+	tcase_add_loop_test(packets, samples_of_what_is_accepted, 0, 8);
+	tcase_add_loop_test(packets, samples_of_what_is_forwarded, 0, 2);
 	suite_add_tcase(s, packets);
 	return s;
 }

@@ -190,6 +190,8 @@ static inline int world_beyond(const struct world *w)
 	    beyond);
 	run("ip link set wide addrgenmode none up && ip addr add 10.77.8.1/24 dev wide && "
 	    "ip addr add fd77::801/120 dev wide nodad && "
+	    "ip addr add fe80::8/64 dev wide nodad && " /* to ask for neighbours of what it forwards
+							 */
 	    "echo 1 >/proc/sys/net/ipv4/ip_forward && "
 	    "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding");
 	enter(beyond);
@@ -344,6 +346,7 @@ static inline struct table_setup all_services(enum admit admit)
 		[PH_SVC_TFTP] = 69,
 		[PH_SVC_RSH] = 514,
 		[PH_SVC_NFS] = 2049,
+		[PH_SVC_REXEC] = 512,
 	};
 	struct table_setup s = {
 		.mark_mask = PH_MARK_MASK_DEFAULT,
@@ -356,6 +359,8 @@ static inline struct table_setup all_services(enum admit admit)
 		struct service_policy *p = &s.policy.service[svc];
 
 		p->enabled = true;
+		if (svc == PH_SVC_BFD) /* whose two ports are the usual ones */
+			continue;
 		p->n_ports = port[svc] != 0;
 		p->ports[0] = port[svc];
 	}

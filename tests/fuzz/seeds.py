@@ -205,12 +205,43 @@ def bfd():
     yield "long", sent(ours, packet(up, 1, 2, 0xFFFFFFFF)) + sent(first, packet(up, 2, 1, 0xFFFFFFFF), 1, wait=7)
 
 
+def step(control, content=b""):
+    return bytes([control, len(content)]) + content
+
+
+def tftp():
+    request = b"\0\1pxelinux.0\0octet\0"
+    yield "rrq", step(0, request) + step(8 | 32, b"\0\3\0\1data")
+    yield "wrq", step(0, b"\0\2core\0netascii\0blksize\0001432\0") + step(8 | 32, b"\0\6blksize\0001432\0")
+    yield "port-69", step(0, request) + step(1, b"\0\3\0\1data") + step(8, b"\0\3\0\1data") + step(0, b"\0\4\0\1")
+    yield "again", step(0, request) + step(16, request) + step(0, request) + step(16, request)
+    yield "ports", b"".join(step(2 * i, request) for i in range(4))
+    yield "malformed", step(0, b"\0\1name") + step(0, b"\0\1name\0mode\0") + step(0, b"\0\1\0\0")
+    yield "others", b"".join(step(0, bytes([0, i]) + b"a\0b\0") for i in range(8))
+
+
+def rsh():
+    for name, service, said in (
+        ("rsh", b"\0", (b"1022\0root\0root\0ls\0",)),
+        ("split", b"\0", (b"1", b"0", b"2", b"2", b"\0")),
+        ("none", b"\0", (b"0\0root\0", b"1022\0")),
+        ("rexec", b"\1", (b"40001\0user\0password\0ls\0",)),
+        ("high", b"\0", (b"65536\0",)),
+        ("digits", b"\0", (b"99999999999999999999\0",)),
+        ("syslog", b"\0", (b"<13>hello\n", b"1022\0")),
+        ("counted", b"\0", (b"9 <13>hello1022\0",)),
+    ):
+        yield name, service + step(2) + b"".join(step(0, part) for part in said)
+    yield "late", b"\0" + step(0, b"1022\0")
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(f"usage: {sys.argv[0]} DIRECTORY")
     for fuzzer, seeds in (
         ("packet", packets()), ("stream", streams()), ("sunrpc", rpc()), ("ftp", ftp()),
         ("bfd", bfd()),
+        ("tftp", tftp()), ("rsh", rsh()),
     ):  # fmt: skip
         directory = pathlib.Path(sys.argv[1], fuzzer)
         directory.mkdir(parents=True, exist_ok=True)

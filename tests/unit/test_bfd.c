@@ -21,7 +21,8 @@
 
 static struct world w;
 static struct kernel kernel;
-static bool by_mark;
+static bool by_mark, link_local;
+static uint32_t iface; /* that all packets use; of a flow only between link-local addresses */
 
 /* Every test runs in all six: its number is _i, or comes first in it. */
 static const struct {
@@ -64,6 +65,8 @@ static void begin(int place)
 	w.port = 3784;
 	w.after = follow;
 	by_mark = places[place].by_mark;
+	link_local = places[place].link_local;
+	iface = 7;
 	w.policy.admit = by_mark ? ADMIT_MARK : ADMIT_RELATED;
 	again();
 }
@@ -80,12 +83,22 @@ static const struct engine_stats *stats(void)
 	return engine_stats(w.engine);
 }
 
+static struct tuple scoped(const struct tuple *t)
+{
+	struct tuple s = *t;
+
+	s.iface = link_local ? iface : 0;
+	return s;
+}
+
 /* --- packets ------------------------------------------------------------------------------------
  */
 
 static void says_raw(const void *bytes, size_t len, uint8_t ttl)
 {
-	struct event ev = { .kind = EV_PACKET, .service = PH_SVC_BFD, .dir = DIR_ORIGINAL };
+	struct event ev = {
+		.kind = EV_PACKET, .service = PH_SVC_BFD, .dir = DIR_ORIGINAL, .iface = iface
+	};
 	struct tuple t = world_control(&w);
 
 	world_udp(&w, &ev, &t, ttl, bytes, len);
@@ -102,7 +115,7 @@ static void says(struct bfd_words b)
 static void show(
     enum event_kind kind, const struct tuple *t, uint8_t ttl, const void *bytes, size_t len)
 {
-	struct event ev = { .kind = kind, .service = PH_SVC_BFD, .dir = DIR_REPLY };
+	struct event ev = { .kind = kind, .service = PH_SVC_BFD, .dir = DIR_REPLY, .iface = iface };
 
 	world_udp(&w, &ev, t, ttl, bytes, len);
 }
@@ -110,8 +123,10 @@ static void show(
 /* A packet of this flow comes, and does what it does; false when the firewall drops it. */
 static bool comes(const struct tuple *t, uint8_t ttl, const void *bytes, size_t len)
 {
-	if (!kernel_flow(&kernel, t)) {
-		if (!kernel_hit(&kernel, t))
+	const struct tuple flow = scoped(t);
+
+	if (!kernel_flow(&kernel, &flow)) {
+		if (!kernel_hit(&kernel, &flow))
 			return false;
 		if (!by_mark) {
 			show(EV_FIRST, t, ttl, bytes, len);
@@ -167,8 +182,8 @@ static const struct pinhole *find(bool blind, const struct addr *src, const stru
 	const struct pinhole *p;
 
 	for (p = engine_first_pinhole(w.engine); p; p = engine_next_pinhole(p))
-		if (p->lasting && p->blind == blind && addr_equal(&p->flow.src, src) &&
-		    addr_equal(&p->flow.dst, dst))
+		if (p->lasting && p->blind == blind && p->flow.iface == (link_local ? iface : 0) &&
+		    addr_equal(&p->flow.src, src) && addr_equal(&p->flow.dst, dst))
 			return p;
 	return NULL;
 }
@@ -202,6 +217,7 @@ static const struct session *session(void)
 {
 	struct tuple t = world_control(&w);
 
+	t = scoped(&t);
 	return session_of(&w.engine->sessions, &t);
 }
 
@@ -414,7 +430,8 @@ START_TEST(broken_of_the_peer_lets_nothing_in)
 	breaks[_i / PLACES](&b);
 	peer(b);
 	refused(REASON_MALFORMED, 1);
-	ck_assert_uint_eq(bound(), by_mark ? PORT : 0); /* the kernel does not read BFD */
+	/* The kernel does not read BFD; and it does not tell of interfaces. */
+	ck_assert_uint_eq(bound(), by_mark && !link_local ? PORT : 0);
 	world_wait(&w, 3 * NSEC_PER_SEC);
 	says(bfd_down(OURS));
 	peer(b);
@@ -1315,6 +1332,53 @@ START_TEST(accepted_by_itself_before_we_could)
 }
 END_TEST
 
+/* --- links --------------------------------------------------------------------------------------
+ */
+
+/* The same two addresses on each of many links are as many pairs of hosts. */
+START_TEST(each_link_has_its_own)
+{
+	const uint32_t links = 20;
+
+	begin(_i);
+	for (int round = 0; round < 3; round++) {
+		for (iface = 1; iface <= links; iface++) {
+			w.sport = (uint16_t)(49152 + iface);
+			says(bfd_up(OURS + iface, PEERS, 50000));
+			(void)peer_from(
+			    (uint16_t)(PORT + iface), bfd_up(PEERS, OURS + iface, 50000));
+		}
+		world_wait(&w, 100 * MSEC);
+	}
+	if (!link_local) { /* one host, restless */
+		ck_assert_uint_eq(stats()->live_sessions, 1);
+		iface = links;
+		return;
+	}
+	ck_assert_uint_eq(stats()->live_sessions, links);
+	ck_assert_uint_eq(stats()->live_pinholes, links);
+	ck_assert_uint_eq(world_count(&w, OP_SESSION_END) + world_count(&w, OP_REFUSE), 0);
+	for (iface = 1; iface <= links; iface++)
+		ck_assert_uint_eq(bound(), PORT + iface);
+	/* What is of one link does not come by another. */
+	iface = links + 1;
+	ck_assert(!peer_from(PORT + 1, bfd_up(PEERS, OURS + 1, 50000)));
+	ck_assert_ptr_null(hole());
+	/* One of them goes away, and nothing happens to the others. */
+	for (int n = 0; n < 10; n++) {
+		world_wait(&w, 100 * MSEC);
+		for (iface = 2; iface <= links; iface++) {
+			w.sport = (uint16_t)(49152 + iface);
+			says(bfd_up(OURS + iface, PEERS, 50000));
+			ck_assert(peer_from(
+			    (uint16_t)(PORT + iface), bfd_up(PEERS, OURS + iface, 50000)));
+		}
+	}
+	ck_assert_uint_eq(stats()->live_sessions, links - 1);
+	ck_assert_uint_eq(stats()->live_pinholes, links - 1);
+}
+END_TEST
+
 /* --- echoes -------------------------------------------------------------------------------------
  */
 
@@ -1760,6 +1824,10 @@ START_TEST(conntrack_binds)
 	ck_assert(is_open());
 	t.sport = PORT;
 	world_ct(&w, EV_CT_NEW, &t, PH_MARK_F_PINHOLE | PH_SVC_BFD);
+	if (link_local) { /* its next packet does */
+		ck_assert(is_open());
+		return;
+	}
 	ck_assert_uint_eq(bound(), PORT);
 	world_ct(&w, EV_CT_NEW, &t, PH_MARK_F_PINHOLE | PH_SVC_BFD); /* told twice */
 	ck_assert_uint_eq(world_count(&w, OP_ADMIT), 1);
@@ -1802,7 +1870,12 @@ START_TEST(conntrack_forgets)
 	begin(_i);
 	bring_up(50000);
 	t = hole()->flow;
+	t.iface = 0; /* of which conntrack knows nothing */
 	world_ct(&w, EV_CT_DESTROY, &t, PH_MARK_F_PINHOLE | PH_SVC_BFD);
+	if (link_local) { /* silence will tell */
+		ck_assert_uint_eq(bound(), PORT);
+		return;
+	}
 	closed_with(OP_END, REASON_FLOW_ENDED, false);
 	says(bfd_up(OURS, PEERS, 50000));
 	ck_assert(is_open());
@@ -2125,6 +2198,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, taken_over_at_the_limit, 0, 2 * PLACES);
 	tcase_add_loop_test(t, both_directions_accepted, 0, PLACES);
 	tcase_add_loop_test(t, accepted_by_itself_before_we_could, 0, PLACES);
+	tcase_add_loop_test(t, each_link_has_its_own, 0, PLACES);
 	suite_add_tcase(s, t);
 
 	t = tcase_create("echo");

@@ -209,7 +209,7 @@ class Vector:
         self.name = os.path.relpath(path, os.path.dirname(os.path.abspath(__file__)))[:-2]
         self.head = {"client": "10.0.0.1:4711", "server": "10.0.0.2:21", "link": "ethernet",
                      "format": "pcap", "snaplen": "0", "extensions": "", "config": "",
-                     "service": "ftp", "begin": "handshake", "peer": "49142"}
+                     "service": "ftp", "proto": None, "begin": "handshake", "peer": "49142"}
         self.frames, self.expect = [], []
         self.ns = START * 10**9
         with open(path, encoding="ascii") as f:
@@ -236,10 +236,13 @@ class Vector:
             except (ValueError, IndexError, KeyError) as e:
                 sys.exit(f"{path}:{number}: {e}")
 
+    def proto(self):
+        return self.head["proto"] or ("udp" if self.head["service"] == "bfd" else "tcp")
+
     def start(self):
         self.client, self.server = endpoint(self.head["client"]), endpoint(self.head["server"])
         self.next = {">": 1000, "<": 5000}  # the next sequence number of each side
-        if self.head["begin"] == "handshake":
+        if self.head["begin"] == "handshake" and self.proto() == "tcp":
             self.segment(">", SYN)
             self.segment("<", SYN | ACK)
             self.segment(">", ACK)
@@ -309,7 +312,7 @@ class Vector:
 
     def whole(self, expected):
         """What a line leaves out is that of the vector's own session."""
-        proto = "udp" if self.head["service"] == "bfd" else "tcp"
+        proto = self.proto()
         session = {"proto": proto, "src": self.client[0], "sport": self.client[1],
                    "dst": self.server[0], "dport": self.server[1]}
         return {"service": self.head["service"], "proto": proto, "session": session} | expected

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Boots the virtual machine that tests/vm/image has built, with pinholed, pinholectl and guest.sh, and
-# shows guest.sh's TAP. The console goes to build/vm/console.log.
+# shows guest.sh's TAP. The console goes to build/vm/console.log. VM_PARTS: which files of parts/, in this
+# order; all of them by default.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 VM=build/vm
@@ -11,10 +12,12 @@ if [ -s $VM/unavailable ]; then
 	exit 0
 fi
 
-tar -cf $VM/payload.tar -C build pinholed pinholectl -C ../tests/vm guest.sh || exit 1
+echo "${VM_PARTS:-mount lock notify mark ipv6 router two peer}" >$VM/which
+tar -cf $VM/payload.tar -C build pinholed pinholectl vm/which --transform 's,^vm/,,' \
+	-C ../tests/vm guest.sh lib.sh nfs.sh lock.py getport.py parts || exit 1
 accel=tcg,thread=multi
 # stdout: the guest's second serial line, where nobody but guest.sh writes
-timeout -k 5 "${VM_TIMEOUT:-600}" qemu-system-x86_64 -accel $accel -cpu max -smp 2 -M q35 -m 1024 \
+timeout -k 5 "${VM_TIMEOUT:-900}" qemu-system-x86_64 -accel $accel -cpu max -smp 2 -M q35 -m 1024 \
 	-nic none -vga none -display none -monitor none -no-reboot \
 	-serial file:$VM/console.log -chardev stdio,id=tap,signal=off -serial chardev:tap \
 	-kernel $VM/vmlinuz -initrd $VM/initrd -append 'console=ttyS0 panic=-1 quiet mitigations=off' \

@@ -465,7 +465,7 @@ class Session:
     def time_to_up(self):
         """Seconds from the first packet of the side that came later until both said Up."""
         flows = self.flows()
-        return max(flow.since() for flow in flows) - max(flow.first for flow in flows)
+        return max(flow.since() for flow in flows) - max(flow.began() for flow in flows)
 
     def detection(self):
         """Seconds of silence after which the other side is taken for dead."""

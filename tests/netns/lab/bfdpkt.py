@@ -3,6 +3,7 @@
 frames with any address, TTL and port; and an observer of what hosts really send, by which tests
 measure without asking the daemons that they test."""
 
+import collections
 import ctypes
 import dataclasses
 import ipaddress
@@ -130,6 +131,7 @@ class Flow:
         self.ttl = set()
         self.packet = None  # the latest
         self.slowest = 0  # seconds between two packets while Up
+        self.times = collections.deque(maxlen=4096)
 
     def take(self, now, sport, ttl, packet):
         if self.packets == 0:
@@ -141,12 +143,21 @@ class Flow:
         if sport not in self.ports:
             self.ports.append(sport)
         self.ttl.add(ttl)
+        self.times.append(now)
         self.packets += 1
         self.last, self.packet = now, packet
+
+    def spoke(self, since):
+        """When the first packet after that was sent."""
+        return next(t for t in self.times if t >= since - 0.1)
 
     @property
     def state(self):
         return self.changes[-1][1] if self.changes else None
+
+    def began(self):
+        """Its first word; what is Up at once is the last one of a session before this one."""
+        return next((when for when, state in self.changes if state != UP), self.first)
 
     def since(self):
         """When it began to send its present state."""

@@ -80,6 +80,7 @@ def each_peer(scene, action, *words):
 
 def all_gone(scene):
     """Both ends die in one moment: nobody sends, so nothing is re-opened."""
+    scene.party.wait_up(bfdscene.UP_SECONDS)
     scene.party.stop()
     slowest = max(s.detection() for s in scene.party.sessions)
     scene.nothing_left(slowest + MARGIN)

@@ -1,0 +1,21 @@
+# Nobody answers, and the client asks again: the pinhole stays until 30 s after the last time.
+service: tftp
+proto: udp
+client: 10.0.0.1:2070
+server: 10.0.0.2:69
+dialogue
+= 10.0.0.1:2070 > 10.0.0.2:69 \0\1pxelinux.0\0octet\0
+wait 5
+= 10.0.0.1:2070 > 10.0.0.2:69 \0\1pxelinux.0\0octet\0
+wait 5
+= 10.0.0.1:2070 > 10.0.0.2:69 \0\1pxelinux.0\0octet\0
+wait 5
+= 10.0.0.1:2070 > 10.0.0.2:69 \0\1pxelinux.0\0octet\0
+wait 5
+= 10.0.0.1:2070 > 10.0.0.2:69 \0\1pxelinux.0\0octet\0
+wait 29
+noise
+= 10.0.0.2:40000 > 10.0.0.1:2070 \0\3\0\1data
+expect
+{"frame":1,"event":"open","src":"10.0.0.2","sport":null,"dst":"10.0.0.1","dport":2070,"reason":"announced"}
+{"frame":7,"event":"bind","src":"10.0.0.2","sport":40000,"dst":"10.0.0.1","dport":2070,"reason":"first-packet"}

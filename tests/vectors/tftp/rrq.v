@@ -1,0 +1,13 @@
+# RFC 1350: the server answers from a fresh port. Nothing ends a datagram flow in a capture.
+service: tftp
+proto: udp
+client: 10.0.0.1:2070
+server: 10.0.0.2:69
+dialogue
+= 10.0.0.1:2070 > 10.0.0.2:69 \0\1pxelinux.0\0octet\0
+= 10.0.0.2:40000 > 10.0.0.1:2070 \0\3\0\1data
+= 10.0.0.1:2070 > 10.0.0.2:40000 \0\4\0\1
+= 10.0.0.2:40000 > 10.0.0.1:2070 \0\3\0\2data
+expect
+{"frame":1,"event":"open","src":"10.0.0.2","sport":null,"dst":"10.0.0.1","dport":2070,"reason":"announced"}
+{"frame":2,"event":"bind","src":"10.0.0.2","sport":40000,"dst":"10.0.0.1","dport":2070,"reason":"first-packet"}
