@@ -2,7 +2,7 @@
 /*
  * Unit tests of xt-ext/field.c: each set of services against every comparison of mark bits that
  * there is, and what of pinholed.conf the iptables extensions read. That the daemon reads the same
- * is for tests/netns/t/90-xt-options.t.
+ * is for tests/netns/t/95-xt-options.t.
  */
 #include <check.h>
 #include <stdio.h>
