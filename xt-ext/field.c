@@ -73,6 +73,12 @@ bool field_services(const char *list, services_t *out, char *error)
 	}
 }
 
+/* Services that no flow with this flag is ever marked with. */
+static unsigned int never(unsigned int flag)
+{
+	return 1u << PH_SVC_NONE | (flag == PH_MARK_F_PINHOLE ? 1u << PH_SVC_NFS : 0);
+}
+
 bool field_compare(
     uint32_t mask, unsigned int flag, services_t services, uint32_t *value, uint32_t *bits)
 {
@@ -88,11 +94,11 @@ bool field_compare(
 	}
 	common &= same;
 	/*
-	 * PH_SVC_NONE may be among them: no flow is marked so. A number without a service may not:
-	 * one day it has one.
+	 * What no flow is marked with may be among them. A number without a service may not: one
+	 * day it has one.
 	 */
-	for (unsigned int svc = PH_SVC_NONE + 1; services && svc <= PH_MARK_F_SERVICE; svc++)
-		if ((svc & same) == common && !(services & 1u << svc))
+	for (unsigned int svc = PH_SVC_NONE; services && svc <= PH_MARK_F_SERVICE; svc++)
+		if ((svc & same) == common && !((services | never(flag)) & 1u << svc))
 			return false;
 	*value = (flag | common) << ph_mark_shift(mask);
 	*bits = (flag | same) << ph_mark_shift(mask);

@@ -31,8 +31,9 @@ bool field_services(const char *list, services_t *out, char *error);
 /*
  * The comparison `mark & *bits == *value` that is true of flows with this flag
  * (PH_MARK_F_PINHOLE or PH_MARK_F_CONTROL) and one of these services, whatever the other flag, and
- * of no other; services 0 is any service, later ones included. False when there is none: `bits`
- * can leave out only whole bits of the service number.
+ * of no other; services 0 is any service, later ones included, and PH_SVC_NFS is not for
+ * PH_MARK_F_PINHOLE. False when there is none: `bits` can leave out only whole bits of the service
+ * number.
  */
 bool field_compare(
     uint32_t mask, unsigned int flag, services_t services, uint32_t *value, uint32_t *bits);

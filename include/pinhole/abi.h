@@ -24,7 +24,9 @@ enum ph_service {
 	PH_SVC_BFD,
 	PH_SVC_TFTP,
 	PH_SVC_RSH,
-	PH_SVC_NFS, /* flows that keep the mappings of sunrpc alive; known, never looked into */
+	/* Flows that keep the mappings of sunrpc alive: known, never looked into. None is ever let
+	 * in as one of these. */
+	PH_SVC_NFS,
 	PH_SVC_REXEC,
 	PH_SVC_MAX
 };

@@ -4,6 +4,7 @@
 -j PINHOLE --track sunrpc;-j CONNMARK --set-xmark 0x12000000/0x3f000000;OK
 -j PINHOLE --track tftp;-j CONNMARK --set-xmark 0x14000000/0x3f000000;OK
 -j PINHOLE --track rsh;-j CONNMARK --set-xmark 0x15000000/0x3f000000;OK
+-j PINHOLE --track rexec;-j CONNMARK --set-xmark 0x17000000/0x3f000000;OK
 -j PINHOLE --track ftp --mask 0x3f;-j CONNMARK --set-xmark 0x11/0x3f;OK
 -j PINHOLE --mask 0xfc0 --track rsh;-j CONNMARK --set-xmark 0x540/0xfc0;OK
 -p tcp --dport 2121 -m conntrack --ctstate NEW -j PINHOLE --track ftp;-p tcp -m tcp --dport 2121 -m conntrack --ctstate NEW -j CONNMARK --set-xmark 0x11000000/0x3f000000;OK

@@ -10,6 +10,7 @@
 -m pinhole --service bfd;-m connmark --mark 0x23000000/0x2f000000;OK
 -m pinhole --service tftp;-m connmark --mark 0x24000000/0x2f000000;OK
 -m pinhole --service rsh;-m connmark --mark 0x25000000/0x2f000000;OK
+-m pinhole --service rexec;-m connmark --mark 0x27000000/0x2f000000;OK
 -m pinhole ! --service bfd;-m connmark ! --mark 0x23000000/0x2f000000;OK
 -m pinhole --service ftp --control;-m connmark --mark 0x11000000/0x1f000000;OK
 -m pinhole --control --service sunrpc,nfs;-m connmark --mark 0x12000000/0x1b000000;OK
@@ -20,6 +21,11 @@
 -m pinhole --service bfd,sunrpc;-m connmark --mark 0x22000000/0x2e000000;OK
 -m pinhole --service ftp,sunrpc,bfd;-m connmark --mark 0x20000000/0x2c000000;OK
 -m pinhole --service tftp,rsh;-m connmark --mark 0x24000000/0x2e000000;OK
+-m pinhole --service tftp,rsh,rexec;-m connmark --mark 0x24000000/0x2c000000;OK
+-m pinhole --service sunrpc,tftp;-m connmark --mark 0x20000000/0x29000000;OK
+-m pinhole --service sunrpc,tftp --control;write a rule for each;FAIL
+-m pinhole --control --service sunrpc,tftp,nfs;-m connmark --mark 0x10000000/0x19000000;OK
+-m pinhole --service ftp,sunrpc,bfd,tftp,rsh,rexec;-m connmark --mark 0x20000000/0x28000000;OK
 -m pinhole --mask 0x3f;-m connmark --mark 0x20/0x20;OK
 -m pinhole --mask 63 --service sunrpc;-m connmark --mark 0x22/0x2f;OK
 -m pinhole --service ftp --mask 0xfc000000;-m connmark --mark 0x84000000/0xbc000000;OK

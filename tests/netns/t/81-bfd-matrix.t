@@ -108,7 +108,7 @@ def moved(scene, limit):
 
 def life(t, wire, scenes, baseline):
     # With `related` one packet of the peer is lost, so it may take one more of its slow intervals, which
-    # is a second, and two with ptmd. A session has no firewall to thank for the rest of a busy machine.
+    # is a second, and two with ptmd.
     limits = {
         scene: baseline.limit(scene.party) + max(MARGIN, scene.party.slow() if scene.admit == "related" else 0)
         for scene in scenes

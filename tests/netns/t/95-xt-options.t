@@ -97,10 +97,10 @@ def helps(t, ns, ip):
     with t.case(f"{ip.name}: -m pinhole --help and -j PINHOLE --help tell of every option and service"):
         text = ip.sh(ns, "-m", "pinhole", "--help")
         for word in ("pinhole match options:", "[!] --service", "[!] --control", "--mask",
-                     "ftp sunrpc bfd tftp rsh; with --control also nfs", "connmark"):  # fmt: skip
+                     "ftp sunrpc bfd tftp rsh rexec; with --control also nfs", "connmark"):  # fmt: skip
             tap.contains(text, word)
         text = ip.sh(ns, "-j", "PINHOLE", "--help")
-        for word in ("PINHOLE target options:", "--track", "--mask", "ftp sunrpc tftp rsh\n", "CONNMARK"):
+        for word in ("PINHOLE target options:", "--track", "--mask", "ftp sunrpc tftp rsh rexec\n", "CONNMARK"):
             tap.contains(text, word)
 
 
