@@ -56,12 +56,12 @@ CTL_LIB     = $(shell $(PKG_CONFIG) --libs libnftnl libmnl libpcap jansson libco
 UNIT_SRC    := $(sort $(wildcard tests/unit/*.c))
 UNIT_BIN    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 ADAPTER_BIN := $(BUILD)/adapter/test_table $(BUILD)/adapter/test_ct $(BUILD)/adapter/test_rpcmap
-XT_TEST     := $(if $(XT_LIB),$(BUILD)/xt/oldkernel.so)
 FUZZ_SRC    := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN    := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 
 # Both carry a copy of what they share: xtables loads them one by one.
 XT_LIB := $(if $(filter yes,$(WITH_XT)),$(BUILD)/xt-ext/libxt_pinhole.so $(BUILD)/xt-ext/libxt_PINHOLE.so)
+XT_TEST := $(if $(XT_LIB),$(BUILD)/xt/oldkernel.so)
 
 C_FILES := $(sort $(wildcard include/pinhole/*.h kmod-free/*.[ch] kmod-free/track/*.c nft-helper/*.[ch] \
            xt-ext/*.[ch] tests/*/*.[ch]))
