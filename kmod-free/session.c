@@ -148,10 +148,10 @@ no_client:
 
 void session_free(struct sessions *t, struct session *s)
 {
-	if (s->tracker->one_way)
-		remove_talk(t, s);
 	HASH_DELETE(by_tuple, t->by_tuple, s);
 	HASH_DELETE(by_id, t->by_id, s);
+	if (s->tracker->one_way)
+		remove_talk(t, s);
 	stream_free(&s->stream[DIR_ORIGINAL]);
 	stream_free(&s->stream[DIR_REPLY]);
 	free(s->asked);

@@ -129,7 +129,7 @@ int state_begin(struct state_saving **out, int dir, const struct engine *e)
 		return -ENOMEM;
 	*s = (struct state_saving){ .dir = dir, .f = open_tmp(dir) };
 	if (!s->f) {
-		err = -errno;
+		err = errno ? -errno : -EIO;
 		free(s);
 		return err;
 	}
