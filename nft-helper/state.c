@@ -129,7 +129,7 @@ int state_begin(struct state_saving **out, int dir, const struct engine *e)
 		return -ENOMEM;
 	*s = (struct state_saving){ .dir = dir, .f = open_tmp(dir) };
 	if (!s->f) {
-		err = errno ? -errno : -EIO;
+		err = -errno;
 		free(s);
 		return err;
 	}
@@ -193,7 +193,7 @@ int state_save(int dir, const struct engine *e)
 	struct state_saving *s;
 	int err = state_begin(&s, dir, e);
 
-	return err ? err : state_continue(s, e, UINT_MAX);
+	return err || !s ? err : state_continue(s, e, UINT_MAX);
 }
 
 static bool service_of(int n)
