@@ -655,14 +655,18 @@ static int stage_unseen(struct table *t, const struct tuple *flow)
 
 /*
  * A flow that was cut off comes as a first packet again: its pinhole may be open by then, and who
- * is in the seen sets is not held. Both directions, as the kernel has put them in.
+ * is in the seen sets is not held. Both directions, as the kernel has put them in. Others may have
+ * deleted it from conntrack as well; but most that end have timed out, and are in no set any more,
+ * so this is only for kernels that do not mind.
  */
 static int stage_end(struct table *t, const struct op *op)
 {
 	const struct tuple back = tuple_invert(&op->flow);
 	int err;
 
-	if (!op->kill || op->flow.l4proto != L4_UDP || !t->plan.seen)
+	if (op->flow.l4proto != L4_UDP || !t->plan.seen)
+		return 0;
+	if (!op->kill && !(t->plan.features & FEATURE_DESTROY))
 		return 0;
 	err = stage_unseen(t, &op->flow);
 	return err ? err : stage_unseen(t, &back);

@@ -277,6 +277,22 @@ def moved_datagrams(s, first, second, nfsd):
             poll.until(lambda: s.net.dropped(s.place) > before, "the old flow to be dropped")
             sock.sendto(b"four", (s.server_address, second.port))
             tap.equal(second.dgram.recvfrom(100)[0], b"four")
+    with s.case("somebody flushes conntrack: a datagram flow goes on as soon as that is known, from its old port"):
+        with s.joined(nfsd), oncrpc.datagrams(s.net.client, s.family, s.client_address) as sock:
+            tap.equal(s.client.getport(STATUS, 1, "udp"), second.port)
+            sock.sendto(b"five", (s.server_address, second.port))
+            tap.equal(second.dgram.recvfrom(100)[0], b"five")
+
+            def bound():
+                return [p for p in s.daemon.pinholes("bound") if p["proto"] == "udp" and p["dport"] == second.port
+                        and p["sport"] == sock.getsockname()[1]]  # fmt: skip
+
+            tap.equal(len(bound()), 1, "bound")
+            s.net.spaces[s.place].run(["conntrack", "-D", "-p", "udp", "--dport", str(second.port)])
+            poll.until(lambda: not bound(), "the flow's end to be known", 5)
+            tap.equal(s.client.getport(STATUS, 1, "udp"), second.port)
+            sock.sendto(b"six", (s.server_address, second.port))
+            tap.equal(second.dgram.recvfrom(100)[0], b"six")
     status.unset()
 
 

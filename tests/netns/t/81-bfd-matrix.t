@@ -63,6 +63,7 @@ def enable(scene, host, limit):
 
 
 def kill(scene, host):
+    scene.party.wait_up(bfdscene.UP_SECONDS)
     with scene.closing(host, lambda s: s.detection() + MARGIN):
         scene.party.speakers[host].kill()
 
