@@ -52,7 +52,7 @@ static struct pinhole *same_again(struct engine *e, struct session *s, const str
 	uint64_t ttl;
 
 	if (!p || p->owner != &s->owner || p->state != PINHOLE_OPEN || p->many ||
-	    p->todo != TODO_NONE)
+	    p->todo != TODO_NONE || p->expiry.at <= e->now)
 		return NULL;
 	ttl = e->policy.service[p->service].ttl;
 	/* A transaction for each of them would be an invitation. */

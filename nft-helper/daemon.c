@@ -165,10 +165,12 @@ static void apply(struct daemon *d, const struct event *ev, const struct op *op)
 			stage_spent(d, op);
 		break;
 	case OP_END:
-		if (op->kill)
+		if (op->kill) {
 			(void)ct_delete(d->ct, &op->flow);
-		if (op->kill || op->flow.l4proto == L4_UDP)
 			stage(d, op);
+		} else if (op->flow.l4proto == L4_UDP) {
+			stage_spent(d, op); /* its entries in the seen sets; nothing held waits */
+		}
 		break;
 	case OP_SESSION_BEGIN:
 	case OP_SESSION_END:

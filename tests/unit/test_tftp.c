@@ -322,6 +322,19 @@ START_TEST(repeated_request)
 }
 END_TEST
 
+/* Its time was up, and nobody has come to say so yet: this request is not the last one's. */
+START_TEST(repeated_too_late)
+{
+	asks(RRQ);
+	w.now += 30 * NSEC_PER_SEC;
+	asks(RRQ);
+	world_wait(&w, 0);
+	ck_assert_uint_eq(stats()->open_pinholes, 1);
+	world_wait(&w, 30 * NSEC_PER_SEC - 1);
+	ck_assert_uint_eq(stats()->open_pinholes, 1);
+}
+END_TEST
+
 /* PXE ROMs ask for file after file from one port. */
 START_TEST(several_requests_from_one_port)
 {
@@ -438,6 +451,7 @@ int main(void)
 	tcase_add_test(t, one_flow);
 	tcase_add_test(t, expires);
 	tcase_add_test(t, repeated_request);
+	tcase_add_test(t, repeated_too_late);
 	tcase_add_test(t, several_requests_from_one_port);
 	tcase_add_test(t, another_client);
 	tcase_add_loop_test(t, session_ends, 0, 2);
