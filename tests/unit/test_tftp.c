@@ -326,7 +326,7 @@ END_TEST
 START_TEST(repeated_too_late)
 {
 	asks(RRQ);
-	w.now += 30 * NSEC_PER_SEC;
+	w.now += 30 * NSEC_PER_SEC + 1;
 	asks(RRQ);
 	world_wait(&w, 0);
 	ck_assert_uint_eq(stats()->open_pinholes, 1);
