@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A profile: the rows of one host's roles, merged, with what an administrator has settled (who the
+ * peers are, what is switched on), and the strict nftables rule set that follows from both.
+ * Files in rules/profiles are profile_render() of settings that settle nothing.
+ */
+#ifndef PROFILE_H
+#define PROFILE_H
+
+#include <stdio.h>
+
+#include "addr.h"
+#include "catalogue.h"
+
+#define PROFILE_TABLE "strict" /* table inet; loading another profile replaces it */
+
+/* What the top of a rule set says; the same words as --define, --with and --without. */
+struct profile_peer {
+	char name[CAT_WORD];
+	struct prefix *prefix;
+	size_t n;
+};
+
+struct profile_switch {
+	char service[CAT_WORD];
+	bool on;
+};
+
+struct profile_settings {
+	struct profile_peer *peers;
+	size_t n_peers;
+	struct profile_switch *switches;
+	size_t n_switches;
+	/* Ports of the administrator's own, from and to anybody: --define
+	 * also_in_tcp=8080,9000-9010 */
+	struct cat_ports also_in_tcp, also_in_udp, also_out_tcp, also_out_udp;
+};
+
+/* One rule, perhaps of several rows. */
+struct profile_rule {
+	const struct cat_row *row; /* the first of them */
+	enum cat_need need;        /* the strongest */
+	unsigned int facts;        /* of all of them */
+	bool on;
+	/* Shorthand for what all its rows agree in: */
+	const char *peer, *service;
+	enum cat_direction direction; /* never CAT_LOCAL */
+	bool pinhole;                 /* no rule in nftables: pinholed opens it */
+	size_t n_rows;
+	const struct cat_row **rows;
+};
+
+struct profile {
+	const struct cat_profile *about;
+	const struct catalogue *catalogue;       /* borrowed; must outlive the profile */
+	const struct profile_settings *settings; /* borrowed */
+	struct profile_rule *rules;              /* by direction, peer, then the documents' order */
+	size_t n_rules;
+	const struct cat_row **local; /* open within the host alone: no rule */
+	size_t n_local;
+	/* Peer roles that occur, in the order of peers.tsv; with `admins` for rescue_ssh. */
+	const char **peers;
+	size_t n_peers;
+	bool rescue; /* no row lets ssh in: there is a switch rescue_ssh, off, tcp 22 from admins */
+	bool rescue_on;
+};
+
+/*
+ * `--define ROLE=PREFIX,...`, `--with S,...` and `--without S,...`; what is set twice holds as set
+ * last (prefixes of one role add up within one define only). -EINVAL with the word that is wrong in
+ * error[CAT_ERROR].
+ */
+int profile_define(struct profile_settings *s, const char *assignment, char *error);
+int profile_switches(struct profile_settings *s, const char *services, bool on, char *error);
+
+/*
+ * The name and the settings at the head of a rule set that profile_render() has written and perhaps
+ * a person has edited: its `define` lines. name[CAT_WORD]. Errors as of catalogue_load().
+ */
+int profile_settings_read(struct profile_settings *s, char *name, const char *path, char *error);
+void profile_settings_free(struct profile_settings *s);
+
+/* -EINVAL for a role or service that the profile does not have, with the word in error. */
+int profile_build(struct profile *out, const struct catalogue *c, const char *name,
+    const struct profile_settings *s, char *error);
+void profile_free(struct profile *p);
+
+/* The prefixes that are settled for a role; *n == 0 when none are. */
+const struct prefix *profile_prefixes(const struct profile *p, const char *role, size_t *n);
+
+/* 0; -errno of the stream. */
+int profile_render(const struct profile *p, FILE *to);
+
+#endif
