@@ -142,12 +142,13 @@ static bool same_ports(const struct cat_ports *a, const struct cat_ports *b)
 	return true;
 }
 
+/* Whatever their families: rules of both are written once. */
 static bool same_rule(const struct cat_row *a, const struct cat_row *b)
 {
-	return a->direction == b->direction && a->pinhole == b->pinhole && a->family == b->family &&
-	       a->proto == b->proto && same_ports(&a->port, &b->port) &&
-	       a->sport.lo == b->sport.lo && a->sport.hi == b->sport.hi &&
-	       strcmp(a->service, b->service) == 0 && strcmp(a->peer, b->peer) == 0;
+	return a->direction == b->direction && a->pinhole == b->pinhole && a->proto == b->proto &&
+	       same_ports(&a->port, &b->port) && a->sport.lo == b->sport.lo &&
+	       a->sport.hi == b->sport.hi && strcmp(a->service, b->service) == 0 &&
+	       strcmp(a->peer, b->peer) == 0;
 }
 
 static enum cat_need stronger(enum cat_need a, enum cat_need b)
@@ -190,6 +191,7 @@ static int merge(struct profile *p, const struct cat_row *row)
 	rule->rows[rule->n_rows++] = row;
 	rule->need = stronger(rule->need, row->need);
 	rule->facts |= row->facts;
+	rule->family |= row->family;
 	rule->preset |= row->preset == CAT_ON;
 	return 0;
 }

@@ -44,6 +44,7 @@ struct profile_rule {
 	const struct cat_row *row; /* the first of them */
 	enum cat_need need;        /* the strongest */
 	unsigned int facts;        /* of all of them */
+	unsigned int family;       /* of all of them: IPv4 and IPv6 by themselves are both */
 	bool preset, on;           /* as the catalogue has it, and as it is settled */
 	/* Shorthand for what all its rows agree in: */
 	const char *peer, *service;

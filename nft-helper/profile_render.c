@@ -105,32 +105,50 @@ static void heading(FILE *to, const char *words)
 
 /* --- words for what a row says -------------------------------------------------------------- */
 
-static const struct {
+struct fact_text {
 	unsigned int fact;
 	const char *text;
-} fact_texts[] = {
-	{ CAT_MUST, "the document stresses this one" },
+};
+
+/* What the document leaves open, and the catalogue has settled. */
+static const struct fact_text unstated[] = {
+	{ CAT_PEER_UNSTATED, "peer" },
+	{ CAT_DIRECTION_UNSTATED, "direction" },
+	{ CAT_PROTO_UNSTATED, "protocol" },
+};
+
+static const struct fact_text other_facts[] = {
+	{ CAT_MUST, "stressed" },
 	{ CAT_GUI, "recommended where a browser is used" },
 	{ CAT_INTERNAL, "for the vendor's support alone" },
 	{ CAT_LOCAL_ONLY, "open to the host itself alone" },
 	{ CAT_NOT_WORLD, "never to be open to the world" },
 	{ CAT_AIX_ONLY, "AIX only" },
-	{ CAT_NOTE_1, "see note 1 of the document" },
-	{ CAT_NOTE_2, "see note 2 of the document" },
-	{ CAT_NO_LISTENER, "listed, but nothing listens there" },
-	{ CAT_PROTO_UNSTATED, "the document names no protocol" },
-	{ CAT_PEER_UNSTATED, "the document does not say who the peer is" },
-	{ CAT_DIRECTION_UNSTATED, "the document does not say who connects to whom" },
+	{ CAT_NOTE_1, "see its note 1" },
+	{ CAT_NOTE_2, "see its note 2" },
+	{ CAT_NO_LISTENER, "nothing listens there" },
 	{ CAT_UNREADABLE, "part of the row is lost" },
 	{ CAT_CONTRADICTION, "the document contradicts itself" },
 };
-#define N_FACT_TEXTS (sizeof(fact_texts) / sizeof(fact_texts[0]))
 
+#define N(array) (sizeof(array) / sizeof((array)[0]))
+
+/* "AIX only; peer, direction not stated" */
 static void add_facts(struct text *t, unsigned int facts)
 {
-	for (size_t i = 0; i < N_FACT_TEXTS; i++)
-		if (facts & fact_texts[i].fact)
-			add_part(t, "; ", fact_texts[i].text);
+	const char *separator = "; ";
+
+	for (size_t i = 0; i < N(other_facts); i++)
+		if (facts & other_facts[i].fact)
+			add_part(t, "; ", other_facts[i].text);
+	for (size_t i = 0; i < N(unstated); i++) {
+		if (!(facts & unstated[i].fact))
+			continue;
+		add_part(t, separator, unstated[i].text);
+		separator = ", ";
+	}
+	if (separator[0] == ',')
+		add(t, " not stated");
 }
 
 /* What some rows say, each text once. */
@@ -156,6 +174,18 @@ static const char *condition_of(const struct cat_row *row)
 static const char *note_of(const struct cat_row *row)
 {
 	return row->note;
+}
+
+/* "note (fact; fact)" */
+static void add_knowledge(
+    struct text *t, const struct cat_row *const *rows, size_t n, unsigned int facts)
+{
+	struct text more = { .len = 0 };
+
+	add_texts(t, rows, n, note_of);
+	add_facts(&more, facts);
+	if (more.len)
+		add(t, "%s(%s)", t->len ? " " : "", more.at);
 }
 
 /* The conditions of all rules of a service, each once. */
@@ -184,7 +214,7 @@ static void add_ranges(struct text *t, const struct cat_range *range, size_t n)
 }
 
 /* As people read it: "tcp,udp 1-1023 > 514". */
-static void add_packet_words(struct text *t, const struct cat_row *row)
+static void add_packet_words(struct text *t, const struct cat_row *row, unsigned int family)
 {
 	static const char *const protos[] = {
 		[CAT_TCP] = "tcp",
@@ -203,11 +233,11 @@ static void add_packet_words(struct text *t, const struct cat_row *row)
 	if (row->port.n) {
 		add(t, " ");
 		add_ranges(t, row->port.range, row->port.n);
+	} else if (!row->port.any && row->proto != CAT_ICMP) {
+		add(t, ", no fixed port,");
 	}
-	if (row->family == CAT_IPV4)
-		add(t, ", IPv4 only");
-	else if (row->family == CAT_IPV6)
-		add(t, ", IPv6 only");
+	if (family != (CAT_IPV4 | CAT_IPV6))
+		add(t, " over %s", family == CAT_IPV4 ? "IPv4" : "IPv6");
 }
 
 static void add_ports(struct text *t, const char *key, const struct cat_range *range, size_t n)
@@ -221,15 +251,15 @@ static void add_ports(struct text *t, const char *key, const struct cat_range *r
 }
 
 /* "meta nfproto ipv4 tcp sport 1-1023 tcp dport 514 "; empty for everything. */
-static void add_match(struct text *t, const struct cat_row *row)
+static void add_match(struct text *t, const struct cat_row *row, unsigned int family)
 {
 	const char *header = row->proto == CAT_TCP ? "tcp" : row->proto == CAT_UDP ? "udp" : "th";
 	const bool both = row->proto == (CAT_TCP | CAT_UDP);
 
 	if (row->proto == CAT_ICMP)
 		return;
-	if (row->family != (CAT_IPV4 | CAT_IPV6))
-		add(t, "meta nfproto %s ", row->family == CAT_IPV4 ? "ipv4" : "ipv6");
+	if (family != (CAT_IPV4 | CAT_IPV6))
+		add(t, "meta nfproto %s ", family == CAT_IPV4 ? "ipv4" : "ipv6");
 	if (row->proto == CAT_ANY_PROTO)
 		return;
 	if (both)
@@ -264,8 +294,9 @@ static void head_documents(FILE *to, const struct profile *p)
 		if (!used)
 			continue;
 		add(&t,
-		    "After \"%s\" (%s.tsv of the catalogue). Each rule and where it stands there: "
-		    "`pinholectl profile show %s`.",
+		    "After \"%s\" (%s.tsv of the catalogue). \"Not stated\" is what that leaves "
+		    "open, and the catalogue has settled. Row by row: `pinholectl profile show "
+		    "%s`.",
 		    d->title, d->name, p->about->name);
 		comment(to, "", t.at);
 	}
@@ -308,9 +339,8 @@ static void head(FILE *to, const struct profile *p)
 	    "#\n"
 	    "# profile: %s\n"
 	    "#\n"
-	    "# Before you load it over ssh, arrange for a way back, and log in a second time "
-	    "before "
-	    "you cancel it:\n"
+	    "# Before you load it over ssh, arrange for a way back; cancel that after a new "
+	    "login:\n"
 	    "#   nft -c -f %s.nft\n"
 	    "#   systemd-run --unit=rescue --on-active=2min nft delete table inet " PROFILE_TABLE
 	    "\n"
@@ -443,21 +473,23 @@ static void add_where(struct text *t, const struct cat_row *row)
 	    strcmp(row->peer, "any") == 0 ? "anybody" : row->peer);
 }
 
-/* "ftp: tcp 32768-60999 from clients. What is to be known of it" */
-static void row_text(struct text *t, const struct cat_row *row, const struct cat_row *const *rows,
-    size_t n_rows, unsigned int facts)
+/* "ftp: tcp 32768-60999 from clients. required; what is to be known of it" */
+static void row_text(struct text *t, const struct cat_row *const *rows, size_t n,
+    enum cat_need need, unsigned int family, unsigned int facts)
 {
-	struct text more = { .len = 0 };
+	struct text conditions = { .len = 0 }, more = { .len = 0 };
 
 	t->len = 0;
-	add(t, "%s: ", row->service);
-	add_packet_words(t, row);
-	add_where(t, row);
-	add_texts(&more, rows, n_rows, condition_of);
-	add_facts(&more, facts);
-	add_texts(&more, rows, n_rows, note_of);
+	add(t, "%s: ", rows[0]->service);
+	add_packet_words(t, rows[0], family);
+	add_where(t, rows[0]);
+	add(t, ". %s", catalogue_need_word(need));
+	add_texts(&conditions, rows, n, condition_of);
+	if (conditions.len)
+		add(t, ": %s", conditions.at);
+	add_knowledge(&more, rows, n, facts);
 	if (more.len)
-		add(t, ". %s", more.at);
+		add(t, "; %s", more.at);
 }
 
 static void list_pinholes(FILE *to, const struct profile *p)
@@ -473,7 +505,8 @@ static void list_pinholes(FILE *to, const struct profile *p)
 		if (!begun)
 			heading(to, "no rule: pinholed opens these, one by one and while needed");
 		begun = true;
-		row_text(&t, rule->row, rule->rows, rule->n_rows, rule->facts & ~common_facts(p));
+		row_text(&t, rule->rows, rule->n_rows, rule->need, rule->family,
+		    rule->facts & ~common_facts(p));
 		item(to, t.at);
 	}
 }
@@ -489,9 +522,11 @@ static void list_rows(FILE *to, const struct profile *p, const char *title,
 	for (size_t i = 0; i < n; i++) {
 		bool again = false;
 
-		row_text(&t, rows[i], &rows[i], 1, rows[i]->facts & ~common_facts(p));
+		row_text(&t, &rows[i], 1, rows[i]->need, rows[i]->family,
+		    rows[i]->facts & ~common_facts(p));
 		for (size_t j = 0; !again && j < i; j++) {
-			row_text(&other, rows[j], &rows[j], 1, rows[j]->facts & ~common_facts(p));
+			row_text(&other, &rows[j], 1, rows[j]->need, rows[j]->family,
+			    rows[j]->facts & ~common_facts(p));
 			again = strcmp(t.at, other.at) == 0;
 		}
 		if (!again)
@@ -500,6 +535,16 @@ static void list_rows(FILE *to, const struct profile *p, const char *title,
 }
 
 /* --- the table ----------------------------------------------------------------------------- */
+
+static size_t peer_width(const struct profile *p)
+{
+	size_t width = 0;
+
+	for (size_t i = 0; i < p->n_peers; i++)
+		if (strlen(p->peers[i]) > width)
+			width = strlen(p->peers[i]);
+	return width;
+}
 
 static void sets(FILE *to, const struct profile *p)
 {
@@ -546,14 +591,14 @@ static size_t matches(const struct profile_rule *rule, struct text match[2])
 	if (row->proto != CAT_ICMP) {
 		match[0].len = 0;
 		match[0].at[0] = '\0';
-		add_match(&match[0], row);
+		add_match(&match[0], row, rule->family);
 		return 1;
 	}
-	if (row->family & CAT_IPV4) {
+	if (rule->family & CAT_IPV4) {
 		match[n].len = 0;
 		add(&match[n++], "icmp type echo-request ");
 	}
-	if (row->family & CAT_IPV6) {
+	if (rule->family & CAT_IPV6) {
 		match[n].len = 0;
 		add(&match[n++], "icmpv6 type echo-request ");
 	}
@@ -580,27 +625,35 @@ static void rule_lines(FILE *to, const struct profile_rule *rule, const struct w
 	size_t n = matches(rule, match);
 
 	for (size_t i = 0; i < n; i++)
-		(void)fprintf(to, "\t\t%-*sjump $%-*s comment \"%s, %s\"\n", (int)w->match,
-		    match[i].at, (int)(w->jump - strlen("jump $") - 1), rule->service,
-		    rule->service, catalogue_need_word(rule->need));
+		(void)fprintf(to, "\t\t%-*sjump $%-*s comment \"%s, %s\"\n",
+		    match[i].len ? (int)w->match : 0, match[i].at,
+		    (int)(w->jump - strlen("jump $") - 1), rule->service, rule->service,
+		    catalogue_need_word(rule->need));
 }
 
 /*
- * What is to be known of a rule: its condition, where the rule before it (or NULL) does not have
- * the same; what the document leaves in doubt; notes.
+ * What is to be known of a rule: its condition, what the document leaves open, notes. What the rule
+ * before it (or NULL), of the same service, has said just now is not said again.
  */
 static void rule_comment(
     FILE *to, const struct profile_rule *rule, const struct profile_rule *before, unsigned int said)
 {
 	struct text t = { .len = 0 }, condition = { .len = 0 }, old = { .len = 0 };
+	struct text known = { .len = 0 };
+	unsigned int facts = rule->facts & ~said;
 
+	if (before && strcmp(before->service, rule->service) != 0)
+		before = NULL;
 	add_texts(&condition, rule->rows, rule->n_rows, condition_of);
 	if (before)
 		add_texts(&old, before->rows, before->n_rows, condition_of);
 	if (condition.len && (!old.len || strcmp(condition.at, old.at) != 0))
 		add(&t, "%s: %s", catalogue_need_word(rule->need), condition.at);
-	add_facts(&t, rule->facts & ~said);
-	add_texts(&t, rule->rows, rule->n_rows, note_of);
+	if (before && (before->facts & ~said) == facts)
+		facts = 0;
+	add_knowledge(&known, rule->rows, rule->n_rows, facts);
+	if (known.len)
+		add_part(&t, known.at[0] == '(' ? " " : "; ", known.at);
 	if (t.len)
 		comment(to, "\t\t", t.at);
 }
@@ -672,14 +725,17 @@ static void peer_chain(
 static void jumps(FILE *to, const struct profile *p, enum cat_direction direction)
 {
 	const char *field = direction == CAT_IN ? "saddr" : "daddr";
+	size_t width = peer_width(p);
 
 	for (size_t i = 0; i < p->n_peers; i++) {
 		const char *peer = p->peers[i], *prefix = chain_prefix(direction);
 
 		if (!has_rules(p, direction, peer))
 			continue;
-		(void)fprintf(to, "\t\tip %s @%s4 jump %s_%s\n", field, peer, prefix, peer);
-		(void)fprintf(to, "\t\tip6 %s @%s6 jump %s_%s\n", field, peer, prefix, peer);
+		(void)fprintf(to, "\t\tip  %s @%s4 %*sjump %s_%s\n", field, peer,
+		    (int)(width - strlen(peer)), "", prefix, peer);
+		(void)fprintf(to, "\t\tip6 %s @%s6 %*sjump %s_%s\n", field, peer,
+		    (int)(width - strlen(peer)), "", prefix, peer);
 	}
 	if (has_rules(p, direction, "any"))
 		(void)fprintf(to, "\t\tjump %s_anybody\n", chain_prefix(direction));
@@ -692,20 +748,19 @@ static void broadcasts(FILE *to, const struct profile *p, enum cat_direction dir
 
 	for (size_t i = 0; i < p->n_rules; i++) {
 		const struct profile_rule *rule = &p->rules[i];
-		struct cat_row row = *rule->row;
+		const struct cat_row *row = rule->row;
 		struct text match = { .len = 0 };
 
 		if (!rule->made || rule->direction != direction || !(rule->facts & CAT_BROADCAST) ||
-		    strcmp(rule->peer, "any") == 0 || !(row.family & CAT_IPV4) ||
-		    row.proto == CAT_ICMP)
+		    strcmp(rule->peer, "any") == 0 || !(rule->family & CAT_IPV4) ||
+		    row->proto == CAT_ICMP)
 			continue;
 		if (!begun)
 			comment(to, "\t\t",
 			    direction == CAT_IN ? "hosts that have no address yet"
 						: "to hosts that have no address yet");
 		begun = true;
-		row.family = CAT_IPV4 | CAT_IPV6; /* the address says it */
-		add_match(&match, &row);
+		add_match(&match, row, CAT_IPV4 | CAT_IPV6); /* the address says it */
 		(void)fprintf(to, "\t\tip %s %sjump $%s comment \"%s, %s\"\n",
 		    direction == CAT_IN ? "saddr 0.0.0.0" : "daddr 255.255.255.255", match.at,
 		    rule->service, rule->service, catalogue_need_word(rule->need));
@@ -714,8 +769,12 @@ static void broadcasts(FILE *to, const struct profile *p, enum cat_direction dir
 
 /* Neighbours and routers of IPv6, and who listens to which group (RFC 4890, sections 4.3 and 4.4).
  */
-#define ND  "{ nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert }"
-#define MLD "{ mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report }"
+#define ND                                                                                         \
+	"icmpv6 type { nd-router-solicit, nd-router-advert,\n"                                     \
+	"\t\t\tnd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept\n"
+#define MLD                                                                                        \
+	"icmpv6 type { mld-listener-query, mld-listener-report,\n"                                 \
+	"\t\t\tmld-listener-done, mld2-listener-report } accept\n"
 
 static void icmp(FILE *to, const struct profile *p, enum cat_direction direction)
 {
@@ -725,9 +784,8 @@ static void icmp(FILE *to, const struct profile *p, enum cat_direction direction
 	comment(to, "\t\t",
 	    in ? "neighbours, routers and multicast listeners of this link; errors are related"
 	       : "neighbours, routers and multicast listeners of this link");
-	(void)fputs("\t\ticmpv6 type " ND " ip6 hoplimit 255 accept\n", to);
-	(void)fprintf(to, "\t\t%sicmpv6 type " MLD " accept\n",
-	    in ? "ip6 saddr fe80::/10 " : "ip6 hoplimit 1 ");
+	(void)fputs("\t\t" ND, to);
+	(void)fprintf(to, "\t\t%s " MLD, in ? "ip6 saddr fe80::/10" : "ip6 hoplimit 1");
 	if (!p->ping)
 		return;
 	(void)fprintf(to, "\t\ticmp type echo-request %sjump $" PROFILE_PING "\n", limit);
