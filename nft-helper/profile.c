@@ -456,3 +456,54 @@ const struct prefix *profile_prefixes(const struct profile *p, const char *role,
 	*n = 0;
 	return NULL;
 }
+
+/* Somebody is meant by this role. */
+static bool is_settled(const struct profile *p, const char *peer)
+{
+	size_t n;
+
+	return strcmp(peer, "any") == 0 || (profile_prefixes(p, peer, &n) && n);
+}
+
+/* What would let this role in by this switch: "--with ssh --define admins=PREFIX,..." */
+static void add_remedy(
+    const struct profile *p, char *missing, const char *peer, const char *service, bool on)
+{
+	char remedy[3 * CAT_WORD];
+
+	(void)snprintf(remedy, sizeof(remedy), "%s%s%s%s%s%s", on ? "" : "--with ",
+	    on ? "" : service, on || is_settled(p, peer) ? "" : " ",
+	    is_settled(p, peer) ? "" : "--define ", is_settled(p, peer) ? "" : peer,
+	    is_settled(p, peer) ? "" : "=PREFIX,...");
+	if (!strstr(missing, remedy)) {
+		size_t used = strlen(missing);
+
+		(void)snprintf(
+		    missing + used, CAT_ERROR - used, "%s%s", used ? " or " : "", remedy);
+	}
+}
+
+bool profile_has_login(const struct profile *p, char *missing)
+{
+	const struct cat_ports *also = &p->settings->also_in_tcp;
+
+	missing[0] = '\0';
+	for (size_t i = 0; i < also->n; i++)
+		if (also->range[i].lo <= SSH_PORT && also->range[i].hi >= SSH_PORT)
+			return true;
+	for (size_t i = 0; i < p->n_rules; i++) {
+		const struct profile_rule *rule = &p->rules[i];
+
+		if (!lets_ssh_in(rule))
+			continue;
+		if (rule->on && is_settled(p, rule->peer))
+			return true;
+		add_remedy(p, missing, rule->peer, rule->service, rule->on);
+	}
+	if (p->rescue) {
+		if (p->rescue_on && is_settled(p, PROFILE_ADMINS))
+			return true;
+		add_remedy(p, missing, PROFILE_ADMINS, PROFILE_RESCUE, p->rescue_on);
+	}
+	return false;
+}

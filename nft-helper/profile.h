@@ -118,6 +118,12 @@ void profile_free(struct profile *p);
 /* The prefixes that are settled for a role; *n == 0 when none are. */
 const struct prefix *profile_prefixes(const struct profile *p, const char *role, size_t *n);
 
+/*
+ * Whether anybody at all may log in by ssh (tcp 22) as it is settled. When nobody may,
+ * missing[CAT_ERROR] gets the options that would help.
+ */
+bool profile_has_login(const struct profile *p, char *missing);
+
 /* 0; -errno of the stream. */
 int profile_render(const struct profile *p, FILE *to);
 
