@@ -513,8 +513,9 @@ static void peer_chain(
     FILE *to, const struct profile *p, enum cat_direction direction, const char *peer)
 {
 	bool rescue = p->rescue && direction == CAT_IN && strcmp(peer, PROFILE_ADMINS) == 0;
-	unsigned int said = profile_common_facts(p),
-		     shared = chain_facts(p, direction, peer) & ~said;
+	/* That a rule is a must stands behind it. */
+	unsigned int said = profile_common_facts(p) | CAT_MUST;
+	unsigned int shared = chain_facts(p, direction, peer) & ~said;
 	const struct profile_rule *before = NULL;
 	struct text t = { .len = 0 }, match[2];
 	struct widths w = { .match = 0 };
