@@ -151,16 +151,16 @@ def form_exclusions(c):
             yield f"{e.where}: {e['numbers']!r} is no list of numbers"
 
 
-def form_row(c, r):
+def form_row(r, roles, peers):
     system = r["system"]
-    if not any(s == system for s, _ in c.roles):
+    if not any(s == system for s, _ in roles):
         yield f"no profile is of {system!r}"
     if not re.fullmatch(r"[a-z0-9._]+/(0|[1-9]\d*)", r["row"]) or len(r["row"]) > 31:
         yield f"{r['row']!r} is not TABLE/NUMBER"
     if not LINES.fullmatch(r["lines"]) or not in_order(r["lines"]):
         yield f"{r['lines']!r} is no list of lines"
     for role in r["role"].split(","):
-        if (system, role) not in c.roles | WITHOUT_PROFILE:
+        if (system, role) not in roles:
             yield f"no profile has the role {role!r}"
     if len(set(r["role"].split(","))) != len(r["role"].split(",")):
         yield f"{r['role']!r} names a role twice"
@@ -168,7 +168,7 @@ def form_row(c, r):
         yield f"{r['direction']!r} is no direction"
     if (r["direction"] == "local") != (r["peer"] == "-"):
         yield "a row has a peer unless it is local"
-    elif r["peer"] not in ("-", "any") and (system, r["peer"]) not in c.peers:
+    elif r["peer"] not in ("-", "any") and (system, r["peer"]) not in peers:
         yield f"{r['peer']!r} is no peer of {system}"
     if not WORD.fullmatch(r["service"]) or r["service"] in RESERVED:
         yield f"{r['service']!r} is no name of a service"
@@ -229,8 +229,9 @@ def form_need(r):
 
 
 def form(c, document):
+    roles, peers = c.roles | WITHOUT_PROFILE, c.peers
     for r in c.rows[document]:
-        for complaint in form_row(c, r):
+        for complaint in form_row(r, roles, peers):
             yield f"{r.where}: {complaint}"
     seen = set()
     for r in c.rows[document]:

@@ -3,6 +3,7 @@
 lists of lines and ports, and what a row claims."""
 
 import collections
+import functools
 import os
 import re
 
@@ -79,11 +80,13 @@ def spans(cell):
         yield int(lo), int(hi or lo)
 
 
+@functools.cache
 def numbers(cell):
     """All numbers of a list of lines."""
-    return {n for lo, hi in spans(cell) for n in range(lo, hi + 1)}
+    return frozenset(n for lo, hi in spans(cell) for n in range(lo, hi + 1))
 
 
+@functools.cache
 def in_order(cell):
     last = 0
     for lo, hi in spans(cell):
@@ -106,8 +109,12 @@ def written(lines):
 
 def claimed(row):
     """The numbers that a row speaks of: ports, source ports, ends of ranges."""
-    return {n for cell in (row["port"], row["sport"]) if cell not in ("-", "any")
-            for span in spans(cell) for n in span}
+    return ends(row["port"]) | ends(row["sport"])
+
+
+@functools.cache
+def ends(cell):
+    return frozenset() if cell in ("-", "any") else frozenset(n for span in spans(cell) for n in span)
 
 
 def words(cell):
