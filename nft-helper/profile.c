@@ -310,7 +310,8 @@ static void find_services(struct profile *p)
 			continue;
 		if (!s) {
 			s = &p->services[p->n_services++];
-			*s = (struct profile_service){ .name = rule->service, .need = rule->need };
+			*s = (struct profile_service){ .need = rule->need };
+			(void)snprintf(s->name, sizeof(s->name), "%s", rule->service);
 		}
 		s->need = stronger(s->need, rule->need);
 		s->on |= rule->preset;
@@ -394,7 +395,7 @@ static bool allocate(struct profile *p)
 {
 	size_t rows = p->catalogue->n_rows + 1, peers = p->catalogue->n_peers + 1;
 
-	p->rules = calloc(rows, sizeof(*p->rules));
+	p->rules = reallocarray(NULL, rows, sizeof(*p->rules));
 	p->services = calloc(rows, sizeof(*p->services));
 	p->local = calloc(rows, sizeof(*p->local));
 	p->never = calloc(rows, sizeof(*p->never));

@@ -57,7 +57,7 @@ struct profile_rule {
 
 /* What is switched by one name, and stands as a define at the head of the rule set. */
 struct profile_service {
-	const char *name;
+	char name[CAT_WORD];
 	enum cat_need need; /* the strongest of its rules */
 	bool on;
 };

@@ -87,17 +87,20 @@ static int set_switch(struct profile_settings *s, const struct cursor *name, boo
 	return 0;
 }
 
-static struct cat_ports *also_of(struct profile_settings *s, const struct cursor *name)
+/* Where ports of the administrator's own are kept; false for any other name. */
+static bool also_of(struct profile_settings *s, const struct cursor *name, struct cat_ports **out)
 {
 	if (is_word(name, "also_in_tcp"))
-		return &s->also_in_tcp;
-	if (is_word(name, "also_in_udp"))
-		return &s->also_in_udp;
-	if (is_word(name, "also_out_tcp"))
-		return &s->also_out_tcp;
-	if (is_word(name, "also_out_udp"))
-		return &s->also_out_udp;
-	return NULL;
+		*out = &s->also_in_tcp;
+	else if (is_word(name, "also_in_udp"))
+		*out = &s->also_in_udp;
+	else if (is_word(name, "also_out_tcp"))
+		*out = &s->also_out_tcp;
+	else if (is_word(name, "also_out_udp"))
+		*out = &s->also_out_udp;
+	else
+		return false;
+	return true;
 }
 
 /* The words of one value; in a file they may be on several lines. */
@@ -225,8 +228,7 @@ int profile_define(struct profile_settings *s, const char *assignment, char *err
 		return wrong(error, "", "no role:", &name);
 	if (split((const char *)value.at, &words) < 0)
 		return no_memory(error);
-	also = also_of(s, &name);
-	if (also) {
+	if (also_of(s, &name, &also)) {
 		ret = take_ports(also, &words, "", error);
 	} else if (is_word(&name, PROFILE_INSIDE)) {
 		ret = take_interfaces(s, &words, "", error);
@@ -331,10 +333,11 @@ static void skip_lines(struct source *src)
 /* As far as there is no blank and nothing that ends a word in nft. May be empty. */
 static struct cursor take_word(struct source *src)
 {
+	static const char ends[] = " \t\n\\,;={}#";
 	struct cursor word = { .at = src->left.at, .left = 0 };
 	uint8_t c;
 
-	while (cursor_peek(&src->left, &c) && !memchr(" \t\n\\,;={}#", c, 10) &&
+	while (cursor_peek(&src->left, &c) && !memchr(ends, c, sizeof(ends) - 1) &&
 	       cursor_skip(&src->left, 1))
 		word.left++;
 	return word;
@@ -372,12 +375,12 @@ static int settle_set(struct source *src, struct profile_settings *s, const stru
 {
 	struct cursor role = cursor_of(name->at, name->left - 1);
 	uint8_t last = name->at[name->left - 1];
-	struct cat_ports *also = also_of(s, name);
+	struct cat_ports *also;
 	char where[WHERE_SIZE];
 	struct profile_peer *peer;
 
 	(void)snprintf(where, sizeof(where), "%s:%u: ", src->path, src->line);
-	if (also)
+	if (also_of(s, name, &also))
 		return take_ports(also, words, where, src->error);
 	if (is_word(name, PROFILE_INSIDE))
 		return take_interfaces(s, words, where, src->error);
