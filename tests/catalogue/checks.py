@@ -218,11 +218,14 @@ def form_need(r):
         yield f"{default!r} is no default"
     if (need in ("conditional", "optional")) != (r["condition"] != "-"):
         yield "what is conditional or optional says of what, and nothing else does"
-    if need == "required" and default == "off" or need == "unused" and default == "on":
+    deaf = "no-listener" in facts
+    if need == "required" and default == "off" and not deaf or need == "unused" and default == "on":
         yield f"{need}, but {default}"
-    if (r["direction"] == "local" or "no-listener" in facts) and default != "never":
-        yield "what nobody listens to from outside is never opened"
-    if default == "never" and r["direction"] != "local" and "no-listener" not in facts and r["port"] != "-":
+    if deaf and default != "off":
+        yield "where nobody listens the switch is off"
+    if r["direction"] == "local" and default != "never":
+        yield "what is within the host is never opened"
+    if default == "never" and r["direction"] != "local" and r["port"] != "-":
         yield "never opened, and no reason for it"
     if "local-only" in facts and r["direction"] != "local":
         yield "local-only is a matter of local rows"
