@@ -350,8 +350,8 @@ def completion(t):
         xcat = [*where, "profile", "render", "xcat-management"]
         tap.equal(completed(*xcat, "--define", "no"), ["nodes="])
         tap.equal(completed(*xcat, "--define", "also_in_t"), ["also_in_tcp="])
-        tap.equal(completed(*xcat, "--with", "ipm"), ["ipmi"])
-        tap.equal(completed(*xcat, "--without", "dns,ipm"), ["dns,ipmi"])
+        tap.equal(completed(*xcat, "--with", "kshe"), ["kshell"])
+        tap.equal(completed(*xcat, "--without", "dns,kshe"), ["dns,kshell"])
 
 
 def manual(t):
