@@ -220,6 +220,16 @@ static void define_switch(FILE *to, size_t width, const char *name, bool on, con
 	text_wrap(to, column + 2, next, words);
 }
 
+/* Why what is required may be off. */
+static bool nothing_listens(const struct profile *p, const char *service)
+{
+	for (size_t i = 0; i < p->n_rules; i++)
+		if (p->rules[i].made && strcmp(p->rules[i].service, service) == 0 &&
+		    !(p->rules[i].facts & CAT_NO_LISTENER))
+			return false;
+	return true;
+}
+
 static void define_switches(FILE *to, const struct profile *p)
 {
 	size_t width = switch_width(p);
@@ -233,6 +243,8 @@ static void define_switches(FILE *to, const struct profile *p)
 		add_conditions(&conditions, p, s->name);
 		if (conditions.len)
 			text_add(&t, ": %s", conditions.at);
+		if (nothing_listens(p, s->name))
+			text_add(&t, "; but nothing listens there");
 		define_switch(to, width, s->name, s->on, t.at);
 	}
 	if (p->ping)
