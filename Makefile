@@ -50,7 +50,8 @@ LIB_SRC := $(sort $(wildcard kmod-free/*.c kmod-free/track/*.c))
 DAEMON     := pinholed daemon conf describe ctl table rules ct queue nflog rpcmap state privs log
 DAEMON_LIB  = $(shell $(PKG_CONFIG) --libs libnftnl libnetfilter_conntrack libnetfilter_queue libmnl \
               libsystemd jansson libconfuse libcap-ng libseccomp libtirpc) -pthread
-CTL        := pinholectl ctl_client show doctor ruleset capture replay conf describe
+CTL        := pinholectl ctl_client show doctor ruleset capture replay conf describe \
+              catalogue profile profile_settings profile_render nft_words textfile
 CTL_LIB     = $(shell $(PKG_CONFIG) --libs libnftnl libmnl libpcap jansson libconfuse)
 
 UNIT_SRC    := $(sort $(wildcard tests/unit/*.c))
