@@ -19,6 +19,7 @@ SYSCONFDIR ?= /etc
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 MANDIR     ?= $(PREFIX)/share/man
 COMPDIR    ?= $(PREFIX)/share/bash-completion/completions
+DATADIR    ?= $(PREFIX)/share/pinholed
 DESTDIR    ?=
 WITH_XT    ?= $(shell $(PKG_CONFIG) --exists xtables && echo yes || echo no)
 XTLIBDIR   ?= $(shell $(PKG_CONFIG) --variable=xtlibdir xtables)
@@ -37,7 +38,7 @@ HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPI
 OPT    ?= -O2 -g
 override CFLAGS   += -std=gnu17 $(WARN) $(OPT) $(HARDEN) $(SANFLAGS)
 override CPPFLAGS += -Iinclude -Ikmod-free -D_GNU_SOURCE -DPH_VERSION='"$(VERSION)"' \
-                     -DPH_SYSCONFDIR='"$(SYSCONFDIR)"' -MMD -MP
+                     -DPH_SYSCONFDIR='"$(SYSCONFDIR)"' -DPH_DATADIR='"$(DATADIR)"' -MMD -MP
 override LDFLAGS  += -pie -Wl,-z,relro,-z,now $(SANFLAGS)
 
 Q := $(if $(V),,@)
@@ -50,8 +51,9 @@ LIB_SRC := $(sort $(wildcard kmod-free/*.c kmod-free/track/*.c))
 DAEMON     := pinholed daemon conf describe ctl table rules ct queue nflog rpcmap state privs log
 DAEMON_LIB  = $(shell $(PKG_CONFIG) --libs libnftnl libnetfilter_conntrack libnetfilter_queue libmnl \
               libsystemd jansson libconfuse libcap-ng libseccomp libtirpc) -pthread
+PROFILE    := profile profile_settings profile_render profile_words catalogue nft_words text textfile
 CTL        := pinholectl ctl_client show doctor ruleset capture replay conf describe \
-              catalogue profile profile_settings profile_render nft_words textfile
+              profile_cmd profile_show $(PROFILE)
 CTL_LIB     = $(shell $(PKG_CONFIG) --libs libnftnl libmnl libpcap jansson libconfuse)
 
 UNIT_SRC    := $(sort $(wildcard tests/unit/*.c))

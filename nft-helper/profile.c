@@ -142,12 +142,13 @@ static bool same_ports(const struct cat_ports *a, const struct cat_ports *b)
 	return true;
 }
 
+/* Whatever their families: rules of both are written once. */
 static bool same_rule(const struct cat_row *a, const struct cat_row *b)
 {
-	return a->direction == b->direction && a->pinhole == b->pinhole && a->family == b->family &&
-	       a->proto == b->proto && same_ports(&a->port, &b->port) &&
-	       a->sport.lo == b->sport.lo && a->sport.hi == b->sport.hi &&
-	       strcmp(a->service, b->service) == 0 && strcmp(a->peer, b->peer) == 0;
+	return a->direction == b->direction && a->pinhole == b->pinhole && a->proto == b->proto &&
+	       same_ports(&a->port, &b->port) && a->sport.lo == b->sport.lo &&
+	       a->sport.hi == b->sport.hi && strcmp(a->service, b->service) == 0 &&
+	       strcmp(a->peer, b->peer) == 0;
 }
 
 static enum cat_need stronger(enum cat_need a, enum cat_need b)
@@ -190,6 +191,7 @@ static int merge(struct profile *p, const struct cat_row *row)
 	rule->rows[rule->n_rows++] = row;
 	rule->need = stronger(rule->need, row->need);
 	rule->facts |= row->facts;
+	rule->family |= row->family;
 	rule->preset |= row->preset == CAT_ON;
 	return 0;
 }
@@ -453,4 +455,55 @@ const struct prefix *profile_prefixes(const struct profile *p, const char *role,
 	}
 	*n = 0;
 	return NULL;
+}
+
+/* Somebody is meant by this role. */
+static bool is_settled(const struct profile *p, const char *peer)
+{
+	size_t n;
+
+	return strcmp(peer, "any") == 0 || (profile_prefixes(p, peer, &n) && n);
+}
+
+/* What would let this role in by this switch: "--with ssh --define admins=PREFIX,..." */
+static void add_remedy(
+    const struct profile *p, char *missing, const char *peer, const char *service, bool on)
+{
+	char remedy[3 * CAT_WORD];
+
+	(void)snprintf(remedy, sizeof(remedy), "%s%s%s%s%s%s", on ? "" : "--with ",
+	    on ? "" : service, on || is_settled(p, peer) ? "" : " ",
+	    is_settled(p, peer) ? "" : "--define ", is_settled(p, peer) ? "" : peer,
+	    is_settled(p, peer) ? "" : "=PREFIX,...");
+	if (!strstr(missing, remedy)) {
+		size_t used = strlen(missing);
+
+		(void)snprintf(
+		    missing + used, CAT_ERROR - used, "%s%s", used ? " or " : "", remedy);
+	}
+}
+
+bool profile_has_login(const struct profile *p, char *missing)
+{
+	const struct cat_ports *also = &p->settings->also_in_tcp;
+
+	missing[0] = '\0';
+	for (size_t i = 0; i < also->n; i++)
+		if (also->range[i].lo <= SSH_PORT && also->range[i].hi >= SSH_PORT)
+			return true;
+	for (size_t i = 0; i < p->n_rules; i++) {
+		const struct profile_rule *rule = &p->rules[i];
+
+		if (!lets_ssh_in(rule))
+			continue;
+		if (rule->on && is_settled(p, rule->peer))
+			return true;
+		add_remedy(p, missing, rule->peer, rule->service, rule->on);
+	}
+	if (p->rescue) {
+		if (p->rescue_on && is_settled(p, PROFILE_ADMINS))
+			return true;
+		add_remedy(p, missing, PROFILE_ADMINS, PROFILE_RESCUE, p->rescue_on);
+	}
+	return false;
 }

@@ -44,6 +44,7 @@ struct profile_rule {
 	const struct cat_row *row; /* the first of them */
 	enum cat_need need;        /* the strongest */
 	unsigned int facts;        /* of all of them */
+	unsigned int family;       /* of all of them: IPv4 and IPv6 by themselves are both */
 	bool preset, on;           /* as the catalogue has it, and as it is settled */
 	/* Shorthand for what all its rows agree in: */
 	const char *peer, *service;
@@ -116,6 +117,12 @@ void profile_free(struct profile *p);
 
 /* The prefixes that are settled for a role; *n == 0 when none are. */
 const struct prefix *profile_prefixes(const struct profile *p, const char *role, size_t *n);
+
+/*
+ * Whether anybody at all may log in by ssh (tcp 22) as it is settled. When nobody may,
+ * missing[CAT_ERROR] gets the options that would help.
+ */
+bool profile_has_login(const struct profile *p, char *missing);
 
 /* 0; -errno of the stream. */
 int profile_render(const struct profile *p, FILE *to);

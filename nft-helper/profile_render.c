@@ -7,74 +7,12 @@
 #include "profile.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <string.h>
 #include "pinhole/abi.h"
-
-#define WIDTH 100
-#define TAB   8
-#define TEXT  4096 /* of a comment, before it is broken into lines; beyond that it is cut */
-
-/* A bounded string that grows at its end. */
-struct text {
-	char at[TEXT];
-	size_t len;
-};
-
-__attribute__((format(printf, 2, 3))) static void add(struct text *t, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(t->at + t->len, sizeof(t->at) - t->len, fmt, ap);
-	va_end(ap);
-	if (n > 0)
-		t->len +=
-		    (size_t)n < sizeof(t->at) - t->len ? (size_t)n : sizeof(t->at) - t->len - 1;
-}
-
-/* Behind what is there already, after a separator. */
-static void add_part(struct text *t, const char *separator, const char *part)
-{
-	add(t, "%s%s", t->len ? separator : "", part);
-}
+#include "profile_words.h"
+#include "text.h"
 
 /* --- lines --------------------------------------------------------------------------------- */
-
-/* Columns on a screen: a character of UTF-8 is one, a tab eight. */
-static size_t columns(const char *s, size_t len)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < len; i++)
-		n += s[i] == '\t' ? TAB : ((unsigned char)s[i] & 0xc0) != 0x80;
-	return n;
-}
-
-/*
- * Words behind each other, with at = the column that has been reached; a line that would become too
- * long goes on in a new one, which begins with `next`.
- */
-static void wrap(FILE *to, size_t at, const char *next, const char *words)
-{
-	bool first = true;
-
-	for (const char *w = words; *w;) {
-		size_t len = strcspn(w, " "), width = columns(w, len);
-
-		if (!first && at + 1 + width > WIDTH) {
-			(void)fprintf(to, "\n%s", next);
-			at = columns(next, strlen(next));
-			first = true;
-		}
-		(void)fprintf(to, "%s%.*s", first ? "" : " ", (int)len, w);
-		at += width + !first;
-		first = false;
-		w += len + strspn(w + len, " ");
-	}
-	(void)fputc('\n', to);
-}
 
 /* A comment of its own, indented like what it stands before. */
 static void comment(FILE *to, const char *indent, const char *words)
@@ -83,14 +21,14 @@ static void comment(FILE *to, const char *indent, const char *words)
 
 	(void)snprintf(begin, sizeof(begin), "%s# ", indent);
 	(void)fputs(begin, to);
-	wrap(to, columns(begin, strlen(begin)), begin, words);
+	text_wrap(to, text_columns(begin, strlen(begin)), begin, words);
 }
 
 /* "# - words", the following lines indented. */
 static void item(FILE *to, const char *words)
 {
 	(void)fputs("# - ", to);
-	wrap(to, 4, "#   ", words);
+	text_wrap(to, 4, "#   ", words);
 }
 
 static void heading(FILE *to, const char *words)
@@ -98,70 +36,15 @@ static void heading(FILE *to, const char *words)
 	size_t used = 6 + strlen(words) + 1;
 
 	(void)fprintf(to, "\n# --- %s ", words);
-	while (used++ < WIDTH)
+	while (used++ < TEXT_WIDTH)
 		(void)fputc('-', to);
 	(void)fputc('\n', to);
-}
-
-/* --- words for what a row says -------------------------------------------------------------- */
-
-static const struct {
-	unsigned int fact;
-	const char *text;
-} fact_texts[] = {
-	{ CAT_MUST, "the document stresses this one" },
-	{ CAT_GUI, "recommended where a browser is used" },
-	{ CAT_INTERNAL, "for the vendor's support alone" },
-	{ CAT_LOCAL_ONLY, "open to the host itself alone" },
-	{ CAT_NOT_WORLD, "never to be open to the world" },
-	{ CAT_AIX_ONLY, "AIX only" },
-	{ CAT_NOTE_1, "see note 1 of the document" },
-	{ CAT_NOTE_2, "see note 2 of the document" },
-	{ CAT_NO_LISTENER, "listed, but nothing listens there" },
-	{ CAT_PROTO_UNSTATED, "the document names no protocol" },
-	{ CAT_PEER_UNSTATED, "the document does not say who the peer is" },
-	{ CAT_DIRECTION_UNSTATED, "the document does not say who connects to whom" },
-	{ CAT_UNREADABLE, "part of the row is lost" },
-	{ CAT_CONTRADICTION, "the document contradicts itself" },
-};
-#define N_FACT_TEXTS (sizeof(fact_texts) / sizeof(fact_texts[0]))
-
-static void add_facts(struct text *t, unsigned int facts)
-{
-	for (size_t i = 0; i < N_FACT_TEXTS; i++)
-		if (facts & fact_texts[i].fact)
-			add_part(t, "; ", fact_texts[i].text);
-}
-
-/* What some rows say, each text once. */
-static void add_texts(struct text *t, const struct cat_row *const *rows, size_t n,
-    const char *(*text_of)(const struct cat_row *row))
-{
-	for (size_t i = 0; i < n; i++) {
-		const char *text = text_of(rows[i]);
-		bool again = !text[0];
-
-		for (size_t j = 0; !again && j < i; j++)
-			again = strcmp(text_of(rows[j]), text) == 0;
-		if (!again)
-			add_part(t, "; ", text);
-	}
-}
-
-static const char *condition_of(const struct cat_row *row)
-{
-	return row->condition;
-}
-
-static const char *note_of(const struct cat_row *row)
-{
-	return row->note;
 }
 
 /* The conditions of all rules of a service, each once. */
 static void add_conditions(struct text *t, const struct profile *p, const char *service)
 {
-	const struct cat_row *rows[64];
+	const struct cat_row *rows[256]; /* far more than a service has */
 	size_t n = 0;
 
 	for (size_t i = 0; i < p->n_rules; i++)
@@ -169,82 +52,46 @@ static void add_conditions(struct text *t, const struct profile *p, const char *
 			if (p->rules[i].made && strcmp(p->rules[i].service, service) == 0 &&
 			    n < sizeof(rows) / sizeof(rows[0]))
 				rows[n++] = p->rules[i].rows[j];
-	add_texts(t, rows, n, condition_of);
+	words_conditions(t, rows, n);
 }
 
 /* --- what a packet looks like --------------------------------------------------------------- */
 
-static void add_ranges(struct text *t, const struct cat_range *range, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		add(t, "%s%u", i ? ", " : "", range[i].lo);
-		if (range[i].hi != range[i].lo)
-			add(t, "-%u", range[i].hi);
-	}
-}
-
-/* As people read it: "tcp,udp 1-1023 > 514". */
-static void add_packet_words(struct text *t, const struct cat_row *row)
-{
-	static const char *const protos[] = {
-		[CAT_TCP] = "tcp",
-		[CAT_UDP] = "udp",
-		[CAT_TCP | CAT_UDP] = "tcp,udp",
-		[CAT_ICMP] = "icmp",
-		[CAT_ANY_PROTO] = "any protocol",
-	};
-
-	add(t, "%s", protos[row->proto]);
-	if (row->sport.lo) {
-		add(t, " ");
-		add_ranges(t, &row->sport, 1);
-		add(t, " >");
-	}
-	if (row->port.n) {
-		add(t, " ");
-		add_ranges(t, row->port.range, row->port.n);
-	}
-	if (row->family == CAT_IPV4)
-		add(t, ", IPv4 only");
-	else if (row->family == CAT_IPV6)
-		add(t, ", IPv6 only");
-}
-
 static void add_ports(struct text *t, const char *key, const struct cat_range *range, size_t n)
 {
-	add(t, "%s ", key);
+	text_add(t, "%s ", key);
 	if (n > 1)
-		add(t, "{ ");
-	add_ranges(t, range, n);
+		text_add(t, "{ ");
+	words_ranges(t, range, n);
 	if (n > 1)
-		add(t, " }");
+		text_add(t, " }");
 }
 
 /* "meta nfproto ipv4 tcp sport 1-1023 tcp dport 514 "; empty for everything. */
-static void add_match(struct text *t, const struct cat_row *row)
+static void add_match(struct text *t, const struct cat_row *row, unsigned int family)
 {
 	const char *header = row->proto == CAT_TCP ? "tcp" : row->proto == CAT_UDP ? "udp" : "th";
 	const bool both = row->proto == (CAT_TCP | CAT_UDP);
 
 	if (row->proto == CAT_ICMP)
 		return;
-	if (row->family != (CAT_IPV4 | CAT_IPV6))
-		add(t, "meta nfproto %s ", row->family == CAT_IPV4 ? "ipv4" : "ipv6");
+	if (family != (CAT_IPV4 | CAT_IPV6))
+		text_add(t, "meta nfproto %s ", family == CAT_IPV4 ? "ipv4" : "ipv6");
 	if (row->proto == CAT_ANY_PROTO)
 		return;
 	if (both)
-		add(t, "meta l4proto { tcp, udp } ");
+		text_add(t, "meta l4proto { tcp, udp } ");
 	else if (!row->port.n && !row->sport.lo)
-		add(t, "meta l4proto %s ", header);
+		text_add(t, "meta l4proto %s ", header);
 	if (row->sport.lo) {
-		add(t, "%s ", header);
+		text_add(t, "%s ", header);
 		add_ports(t, "sport", &row->sport, 1);
-		add(t, " ");
+		text_add(t, " ");
 	}
 	if (row->port.n) {
-		add(t, "%s ", header);
+		text_add(t, "%s ", header);
 		add_ports(t, "dport", row->port.range, row->port.n);
-		add(t, " ");
+		text_add(t, " ");
 	}
 }
 
@@ -263,9 +110,10 @@ static void head_documents(FILE *to, const struct profile *p)
 			used = strcmp(p->rules[j].row->document, d->name) == 0;
 		if (!used)
 			continue;
-		add(&t,
-		    "After \"%s\" (%s.tsv of the catalogue). Each rule and where it stands there: "
-		    "`pinholectl profile show %s`.",
+		text_add(&t,
+		    "After \"%s\" (%s.tsv of the catalogue). \"Not stated\" is what that leaves "
+		    "open, and the catalogue has settled. Row by row: `pinholectl profile show "
+		    "%s`.",
 		    d->title, d->name, p->about->name);
 		comment(to, "", t.at);
 	}
@@ -292,25 +140,24 @@ static void head(FILE *to, const struct profile *p)
 	struct text t = { .len = 0 };
 
 	(void)fputs("#!/usr/sbin/nft -f\n", to);
-	add(&t, "%s: %s", name, p->about->title);
+	text_add(&t, "%s: %s", name, p->about->title);
 	comment(to, "", t.at);
 	(void)fputs("#\n", to);
 	head_documents(to, p);
 	if (p->about->remark[0])
 		comment(to, "", p->about->remark);
 	t.len = 0;
-	add_facts(&t, common_facts(p));
+	words_facts(&t, common_facts(p));
 	if (t.len) {
 		(void)fputs("# Of every rule here: ", to);
-		wrap(to, strlen("# Of every rule here: "), "# ", t.at);
+		text_wrap(to, strlen("# Of every rule here: "), "# ", t.at);
 	}
 	(void)fprintf(to,
 	    "#\n"
 	    "# profile: %s\n"
 	    "#\n"
-	    "# Before you load it over ssh, arrange for a way back, and log in a second time "
-	    "before "
-	    "you cancel it:\n"
+	    "# Before you load it over ssh, arrange for a way back; cancel that after a new "
+	    "login:\n"
 	    "#   nft -c -f %s.nft\n"
 	    "#   systemd-run --unit=rescue --on-active=2min nft delete table inet " PROFILE_TABLE
 	    "\n"
@@ -329,14 +176,14 @@ static void define_prefixes(FILE *to, const char *role, char digit, const struct
 	for (size_t i = 0; i < n; i++) {
 		if (prefix[i].addr.family != family)
 			continue;
-		add(&t, "%s%s", t.len ? ", " : "", addr_format(&prefix[i].addr, text));
+		text_add(&t, "%s%s", t.len ? ", " : "", addr_format(&prefix[i].addr, text));
 		if (prefix[i].bits < addr_len(&prefix[i].addr) * 8)
-			add(&t, "/%u", prefix[i].bits);
+			text_add(&t, "/%u", prefix[i].bits);
 	}
 	(void)snprintf(begin, sizeof(begin), "define %s%c = { ", role, digit);
 	(void)fputs(begin, to);
-	add(&t, "%s}", t.len ? " " : "");
-	wrap(to, strlen(begin), "\t", t.at);
+	text_add(&t, "%s}", t.len ? " " : "");
+	text_wrap(to, strlen(begin), "\t", t.at);
 }
 
 static void define_peers(FILE *to, const struct profile *p)
@@ -380,12 +227,12 @@ static size_t switch_width(const struct profile *p)
 
 static void define_switch(FILE *to, size_t width, const char *name, bool on, const char *words)
 {
-	char next[2 * WIDTH];
+	char next[2 * TEXT_WIDTH];
 	size_t column = strlen("define ") + width + strlen(" = off  ");
 
 	(void)snprintf(next, sizeof(next), "%*s# ", (int)column, "");
 	(void)fprintf(to, "define %-*s = %-3s  # ", (int)width, name, on ? "on" : "off");
-	wrap(to, column + 2, next, words);
+	text_wrap(to, column + 2, next, words);
 }
 
 static void define_switches(FILE *to, const struct profile *p)
@@ -397,10 +244,10 @@ static void define_switches(FILE *to, const struct profile *p)
 		const struct profile_service *s = &p->services[i];
 		struct text t = { .len = 0 }, conditions = { .len = 0 };
 
-		add(&t, "%s", catalogue_need_word(s->need));
+		text_add(&t, "%s", catalogue_need_word(s->need));
 		add_conditions(&conditions, p, s->name);
 		if (conditions.len)
-			add(&t, ": %s", conditions.at);
+			text_add(&t, ": %s", conditions.at);
 		define_switch(to, width, s->name, s->on, t.at);
 	}
 	if (p->ping)
@@ -415,7 +262,7 @@ static void define_also_ports(FILE *to, const char *name, const struct cat_ports
 {
 	struct text t = { .len = 0 };
 
-	add_ranges(&t, ports->range, ports->n);
+	words_ranges(&t, ports->range, ports->n);
 	(void)fprintf(to, "define %-12s = { %s%s}\n", name, t.at, t.len ? " " : "");
 }
 
@@ -439,25 +286,27 @@ static void add_where(struct text *t, const struct cat_row *row)
 {
 	if (row->direction == CAT_LOCAL)
 		return;
-	add(t, " %s %s", row->direction == CAT_IN ? "from" : "to",
+	text_add(t, " %s %s", row->direction == CAT_IN ? "from" : "to",
 	    strcmp(row->peer, "any") == 0 ? "anybody" : row->peer);
 }
 
-/* "ftp: tcp 32768-60999 from clients. What is to be known of it" */
-static void row_text(struct text *t, const struct cat_row *row, const struct cat_row *const *rows,
-    size_t n_rows, unsigned int facts)
+/* "ftp: tcp 32768-60999 from clients. required; what is to be known of it" */
+static void row_text(struct text *t, const struct cat_row *const *rows, size_t n,
+    enum cat_need need, unsigned int family, unsigned int facts)
 {
-	struct text more = { .len = 0 };
+	struct text conditions = { .len = 0 }, more = { .len = 0 };
 
 	t->len = 0;
-	add(t, "%s: ", row->service);
-	add_packet_words(t, row);
-	add_where(t, row);
-	add_texts(&more, rows, n_rows, condition_of);
-	add_facts(&more, facts);
-	add_texts(&more, rows, n_rows, note_of);
+	text_add(t, "%s: ", rows[0]->service);
+	words_packet(t, rows[0], family);
+	add_where(t, rows[0]);
+	text_add(t, ". %s", catalogue_need_word(need));
+	words_conditions(&conditions, rows, n);
+	if (conditions.len)
+		text_add(t, ": %s", conditions.at);
+	words_knowledge(&more, rows, n, facts);
 	if (more.len)
-		add(t, ". %s", more.at);
+		text_add(t, "; %s", more.at);
 }
 
 static void list_pinholes(FILE *to, const struct profile *p)
@@ -473,7 +322,8 @@ static void list_pinholes(FILE *to, const struct profile *p)
 		if (!begun)
 			heading(to, "no rule: pinholed opens these, one by one and while needed");
 		begun = true;
-		row_text(&t, rule->row, rule->rows, rule->n_rows, rule->facts & ~common_facts(p));
+		row_text(&t, rule->rows, rule->n_rows, rule->need, rule->family,
+		    rule->facts & ~common_facts(p));
 		item(to, t.at);
 	}
 }
@@ -489,9 +339,11 @@ static void list_rows(FILE *to, const struct profile *p, const char *title,
 	for (size_t i = 0; i < n; i++) {
 		bool again = false;
 
-		row_text(&t, rows[i], &rows[i], 1, rows[i]->facts & ~common_facts(p));
+		row_text(&t, &rows[i], 1, rows[i]->need, rows[i]->family,
+		    rows[i]->facts & ~common_facts(p));
 		for (size_t j = 0; !again && j < i; j++) {
-			row_text(&other, rows[j], &rows[j], 1, rows[j]->facts & ~common_facts(p));
+			row_text(&other, &rows[j], 1, rows[j]->need, rows[j]->family,
+			    rows[j]->facts & ~common_facts(p));
 			again = strcmp(t.at, other.at) == 0;
 		}
 		if (!again)
@@ -500,6 +352,16 @@ static void list_rows(FILE *to, const struct profile *p, const char *title,
 }
 
 /* --- the table ----------------------------------------------------------------------------- */
+
+static size_t peer_width(const struct profile *p)
+{
+	size_t width = 0;
+
+	for (size_t i = 0; i < p->n_peers; i++)
+		if (strlen(p->peers[i]) > width)
+			width = strlen(p->peers[i]);
+	return width;
+}
 
 static void sets(FILE *to, const struct profile *p)
 {
@@ -546,16 +408,16 @@ static size_t matches(const struct profile_rule *rule, struct text match[2])
 	if (row->proto != CAT_ICMP) {
 		match[0].len = 0;
 		match[0].at[0] = '\0';
-		add_match(&match[0], row);
+		add_match(&match[0], row, rule->family);
 		return 1;
 	}
-	if (row->family & CAT_IPV4) {
+	if (rule->family & CAT_IPV4) {
 		match[n].len = 0;
-		add(&match[n++], "icmp type echo-request ");
+		text_add(&match[n++], "icmp type echo-request ");
 	}
-	if (row->family & CAT_IPV6) {
+	if (rule->family & CAT_IPV6) {
 		match[n].len = 0;
-		add(&match[n++], "icmpv6 type echo-request ");
+		text_add(&match[n++], "icmpv6 type echo-request ");
 	}
 	return n;
 }
@@ -580,27 +442,35 @@ static void rule_lines(FILE *to, const struct profile_rule *rule, const struct w
 	size_t n = matches(rule, match);
 
 	for (size_t i = 0; i < n; i++)
-		(void)fprintf(to, "\t\t%-*sjump $%-*s comment \"%s, %s\"\n", (int)w->match,
-		    match[i].at, (int)(w->jump - strlen("jump $") - 1), rule->service,
-		    rule->service, catalogue_need_word(rule->need));
+		(void)fprintf(to, "\t\t%-*sjump $%-*s comment \"%s, %s\"\n",
+		    match[i].len ? (int)w->match : 0, match[i].at,
+		    (int)(w->jump - strlen("jump $") - 1), rule->service, rule->service,
+		    catalogue_need_word(rule->need));
 }
 
 /*
- * What is to be known of a rule: its condition, where the rule before it (or NULL) does not have
- * the same; what the document leaves in doubt; notes.
+ * What is to be known of a rule: its condition, what the document leaves open, notes. What the rule
+ * before it (or NULL), of the same service, has said just now is not said again.
  */
 static void rule_comment(
     FILE *to, const struct profile_rule *rule, const struct profile_rule *before, unsigned int said)
 {
 	struct text t = { .len = 0 }, condition = { .len = 0 }, old = { .len = 0 };
+	struct text known = { .len = 0 };
+	unsigned int facts = rule->facts & ~said;
 
-	add_texts(&condition, rule->rows, rule->n_rows, condition_of);
+	if (before && strcmp(before->service, rule->service) != 0)
+		before = NULL;
+	words_conditions(&condition, rule->rows, rule->n_rows);
 	if (before)
-		add_texts(&old, before->rows, before->n_rows, condition_of);
+		words_conditions(&old, before->rows, before->n_rows);
 	if (condition.len && (!old.len || strcmp(condition.at, old.at) != 0))
-		add(&t, "%s: %s", catalogue_need_word(rule->need), condition.at);
-	add_facts(&t, rule->facts & ~said);
-	add_texts(&t, rule->rows, rule->n_rows, note_of);
+		text_add(&t, "%s: %s", catalogue_need_word(rule->need), condition.at);
+	if (before && (before->facts & ~said) == facts)
+		facts = 0;
+	words_knowledge(&known, rule->rows, rule->n_rows, facts);
+	if (known.len)
+		text_add_part(&t, known.at[0] == '(' ? " " : "; ", known.at);
 	if (t.len)
 		comment(to, "\t\t", t.at);
 }
@@ -648,10 +518,10 @@ static void peer_chain(
 	if (rescue)
 		measure(&w, "tcp dport 22 ", PROFILE_RESCUE);
 	(void)fprintf(to, "\n\tchain %s_%s {\n", chain_prefix(direction), chain_peer(peer));
-	add_facts(&t, shared);
+	words_facts(&t, shared);
 	if (t.len) {
 		(void)fputs("\t\t# Of all of these: ", to);
-		wrap(to, (size_t)2 * TAB + strlen("# Of all of these: "), "\t\t# ", t.at);
+		text_wrap(to, (size_t)2 * TEXT_TAB + strlen("# Of all of these: "), "\t\t# ", t.at);
 	}
 	for (size_t i = 0; i < p->n_rules; i++) {
 		if (!is_between(&p->rules[i], direction, peer))
@@ -672,14 +542,17 @@ static void peer_chain(
 static void jumps(FILE *to, const struct profile *p, enum cat_direction direction)
 {
 	const char *field = direction == CAT_IN ? "saddr" : "daddr";
+	size_t width = peer_width(p);
 
 	for (size_t i = 0; i < p->n_peers; i++) {
 		const char *peer = p->peers[i], *prefix = chain_prefix(direction);
 
 		if (!has_rules(p, direction, peer))
 			continue;
-		(void)fprintf(to, "\t\tip %s @%s4 jump %s_%s\n", field, peer, prefix, peer);
-		(void)fprintf(to, "\t\tip6 %s @%s6 jump %s_%s\n", field, peer, prefix, peer);
+		(void)fprintf(to, "\t\tip  %s @%s4 %*sjump %s_%s\n", field, peer,
+		    (int)(width - strlen(peer)), "", prefix, peer);
+		(void)fprintf(to, "\t\tip6 %s @%s6 %*sjump %s_%s\n", field, peer,
+		    (int)(width - strlen(peer)), "", prefix, peer);
 	}
 	if (has_rules(p, direction, "any"))
 		(void)fprintf(to, "\t\tjump %s_anybody\n", chain_prefix(direction));
@@ -692,20 +565,19 @@ static void broadcasts(FILE *to, const struct profile *p, enum cat_direction dir
 
 	for (size_t i = 0; i < p->n_rules; i++) {
 		const struct profile_rule *rule = &p->rules[i];
-		struct cat_row row = *rule->row;
+		const struct cat_row *row = rule->row;
 		struct text match = { .len = 0 };
 
 		if (!rule->made || rule->direction != direction || !(rule->facts & CAT_BROADCAST) ||
-		    strcmp(rule->peer, "any") == 0 || !(row.family & CAT_IPV4) ||
-		    row.proto == CAT_ICMP)
+		    strcmp(rule->peer, "any") == 0 || !(rule->family & CAT_IPV4) ||
+		    row->proto == CAT_ICMP)
 			continue;
 		if (!begun)
 			comment(to, "\t\t",
 			    direction == CAT_IN ? "hosts that have no address yet"
 						: "to hosts that have no address yet");
 		begun = true;
-		row.family = CAT_IPV4 | CAT_IPV6; /* the address says it */
-		add_match(&match, &row);
+		add_match(&match, row, CAT_IPV4 | CAT_IPV6); /* the address says it */
 		(void)fprintf(to, "\t\tip %s %sjump $%s comment \"%s, %s\"\n",
 		    direction == CAT_IN ? "saddr 0.0.0.0" : "daddr 255.255.255.255", match.at,
 		    rule->service, rule->service, catalogue_need_word(rule->need));
@@ -714,8 +586,12 @@ static void broadcasts(FILE *to, const struct profile *p, enum cat_direction dir
 
 /* Neighbours and routers of IPv6, and who listens to which group (RFC 4890, sections 4.3 and 4.4).
  */
-#define ND  "{ nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert }"
-#define MLD "{ mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report }"
+#define ND                                                                                         \
+	"icmpv6 type { nd-router-solicit, nd-router-advert,\n"                                     \
+	"\t\t\tnd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept\n"
+#define MLD                                                                                        \
+	"icmpv6 type { mld-listener-query, mld-listener-report,\n"                                 \
+	"\t\t\tmld-listener-done, mld2-listener-report } accept\n"
 
 static void icmp(FILE *to, const struct profile *p, enum cat_direction direction)
 {
@@ -725,9 +601,8 @@ static void icmp(FILE *to, const struct profile *p, enum cat_direction direction
 	comment(to, "\t\t",
 	    in ? "neighbours, routers and multicast listeners of this link; errors are related"
 	       : "neighbours, routers and multicast listeners of this link");
-	(void)fputs("\t\ticmpv6 type " ND " ip6 hoplimit 255 accept\n", to);
-	(void)fprintf(to, "\t\t%sicmpv6 type " MLD " accept\n",
-	    in ? "ip6 saddr fe80::/10 " : "ip6 hoplimit 1 ");
+	(void)fputs("\t\t" ND, to);
+	(void)fprintf(to, "\t\t%s " MLD, in ? "ip6 saddr fe80::/10" : "ip6 hoplimit 1");
 	if (!p->ping)
 		return;
 	(void)fprintf(to, "\t\ticmp type echo-request %sjump $" PROFILE_PING "\n", limit);
