@@ -5,6 +5,7 @@
 #   sudo make demo       a strict firewall passes FTP, told step by step
 #   sudo make check      all tests; without root those that need none, and a word about the others
 #   sudo make install    below PREFIX (/usr/local)
+#   make profiles        rules/profiles anew, from rules/catalogue
 #
 #   SAN=1   address and undefined-behaviour sanitizers, objects below build/san/
 #   CI=1    warnings are errors
@@ -109,6 +110,9 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/unit/lib/world.o $(LIB)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs check)
 
+$(BUILD)/unit/test_catalogue $(BUILD)/unit/test_profile: $(call objects,$(PROFILE))
+$(BUILD)/tests/unit/test_catalogue.o $(BUILD)/tests/unit/test_profile.o: CPPFLAGS += -Inft-helper
+
 $(BUILD)/unit/test_field: $(BUILD)/xt-ext/field.o
 $(BUILD)/tests/unit/test_field.o: CPPFLAGS += -Ixt-ext
 
@@ -127,6 +131,20 @@ $(BUILD)/nft-helper/rpcmap.o $(BUILD)/tests/adapter/test_rpcmap.o: \
   CPPFLAGS += $(shell $(PKG_CONFIG) --cflags libtirpc)
 $(BUILD)/tests/adapter/%.o: CPPFLAGS += -Inft-helper
 
+# --- the profiles ------------------------------------------------------------------------------
+# Committed, so that they can be read; tests/profiles.t says when they are to be made anew.
+CATALOGUE := $(sort $(filter-out %/numbers.tsv %/exclusions.tsv,$(wildcard rules/catalogue/*.tsv)))
+PROFILES  := $(sort $(wildcard rules/profiles/*.nft))
+
+PROFILE_CTL = $(BUILD)/pinholectl --catalogue rules/catalogue profile
+
+profiles: $(BUILD)/pinholectl
+	@mkdir -p rules/profiles && rm -f rules/profiles/*.nft
+	@names=$$($(PROFILE_CTL) list | awk 'NR > 1 { print $$1 }') && for name in $$names; do \
+	  echo "  NFT   $$name"; \
+	  $(PROFILE_CTL) render $$name >rules/profiles/$$name.nft 2>$(BUILD)/profiles.log || \
+	    { cat $(BUILD)/profiles.log; exit 1; }; done
+
 clean:
 	rm -rf build
 
@@ -138,7 +156,7 @@ deps:
 # Everything that speaks TAP goes through one prove, whose summary is the last word.
 # Those that only wait for programs of their own run two at a time, first; BFD and all else one by one.
 PROVE := prove -j 2 --rules='par=tests/netns/t/9*.t' -e 'env CK_TAP_LOG_FILE_NAME=- CK_VERBOSITY=silent PH_BUILD=$(abspath $(BUILD))'
-T_ANY  = tests/layout.t tests/vectors/run $(UNIT_BIN)
+T_ANY  = tests/layout.t tests/profiles.t tests/vectors/run $(UNIT_BIN)
 T_ROOT = $(ADAPTER_BIN) $(sort $(wildcard tests/netns/t/*.t))
 
 check: deps
@@ -213,7 +231,8 @@ format:
 # --- installing --------------------------------------------------------------------------------
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(SYSCONFDIR)/pinholed $(DESTDIR)$(UNITDIR) \
-	  $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(COMPDIR)
+	  $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(COMPDIR) \
+	  $(DESTDIR)$(DATADIR)/catalogue $(DESTDIR)$(DATADIR)/profiles
 	install -m 755 $(BUILD)/pinholed $(BUILD)/pinholectl $(DESTDIR)$(PREFIX)/sbin
 	test -e $(DESTDIR)$(SYSCONFDIR)/pinholed/pinholed.conf || \
 	  install -m 644 nft-helper/pinholed.conf $(DESTDIR)$(SYSCONFDIR)/pinholed
@@ -227,17 +246,21 @@ ifneq ($(XT_LIB),)
 	install -m 644 docs/libxt_pinhole.8 $(DESTDIR)$(MANDIR)/man8
 endif
 	install -m 644 nft-helper/pinholectl.bash-completion $(DESTDIR)$(COMPDIR)/pinholectl
+	install -m 644 $(CATALOGUE) $(DESTDIR)$(DATADIR)/catalogue
+	install -m 644 $(PROFILES) $(DESTDIR)$(DATADIR)/profiles
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/pinholed $(DESTDIR)$(PREFIX)/sbin/pinholectl \
 	  $(DESTDIR)$(UNITDIR)/pinholed.service $(DESTDIR)$(MANDIR)/man5/pinholed.conf.5 \
 	  $(DESTDIR)$(MANDIR)/man8/pinholed.8 $(DESTDIR)$(MANDIR)/man8/pinholectl.8 \
-	  $(DESTDIR)$(COMPDIR)/pinholectl
+	  $(DESTDIR)$(COMPDIR)/pinholectl $(CATALOGUE:rules/%=$(DESTDIR)$(DATADIR)/%) \
+	  $(PROFILES:rules/%=$(DESTDIR)$(DATADIR)/%)
+	rmdir $(addprefix $(DESTDIR)$(DATADIR),/catalogue /profiles /) 2>/dev/null || true
 ifneq ($(XT_LIB),)
 	rm -f $(XT_LIB:$(BUILD)/xt-ext/%=$(DESTDIR)$(XTLIBDIR)/%) $(DESTDIR)$(MANDIR)/man8/libxt_pinhole.8
 endif
 
-.PHONY: all clean deps check check-built check-unit check-netns check-vm soak demo bench fuzz lint format install uninstall
+.PHONY: all profiles clean deps check check-built check-unit check-netns check-vm soak demo bench fuzz lint format install uninstall
 .SECONDARY:
 -include $(wildcard $(BUILD)/kmod-free/*.d $(BUILD)/kmod-free/track/*.d $(BUILD)/nft-helper/*.d $(BUILD)/xt-ext/*.d \
   $(BUILD)/tests/*/*.d $(BUILD)/tests/*/*/*.d)

@@ -665,7 +665,11 @@ static int take_yes_no(
 
 static int take_profile_words(const struct reader *r, struct cat_profile *p, char *const cells[])
 {
+	const char *containers = cells[PROFILE_CONTAINERS];
 	int ret;
+
+	if (strcmp(containers, "-") == 0)
+		containers = "no";
 
 	if (!is_file_name(cells[PROFILE_NAME]))
 		return wrong(r, "no name of a profile:", cells[PROFILE_NAME]);
@@ -677,7 +681,7 @@ static int take_profile_words(const struct reader *r, struct cat_profile *p, cha
 	if (ret == 0)
 		ret = take_yes_no(r, &p->output_drops, cells[PROFILE_OUTPUT], "drop", "accept");
 	if (ret == 0)
-		ret = take_yes_no(r, &p->containers, cells[PROFILE_CONTAINERS], "yes", "no");
+		ret = take_yes_no(r, &p->containers, containers, "yes", "no");
 	if (ret < 0 || strcmp(cells[PROFILE_INSIDE], "-") == 0)
 		return ret;
 	if (!p->containers)

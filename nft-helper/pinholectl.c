@@ -745,9 +745,11 @@ static int run(const struct call *call)
 		return wrong_usage(c, "one argument too many:", call->argv[c->max_args]);
 	if (call->config && !c->takes_config)
 		return wrong_usage(c, "not an option of this command:", "--config");
-	if ((call->profile.n || call->profile.catalogue) && !c->takes_profile)
+	if (!c->takes_profile && call->profile.catalogue)
+		return wrong_usage(c, "not an option of this command:", "--catalogue");
+	if (!c->takes_profile && call->profile.n)
 		return wrong_usage(
-		    c, "not options of this command:", "--define, --with, --without, --catalogue");
+		    c, "not an option of this command, with", call->profile.option[0].text);
 	return c->run(call);
 }
 

@@ -457,6 +457,20 @@ const struct prefix *profile_prefixes(const struct profile *p, const char *role,
 	return NULL;
 }
 
+unsigned int profile_common_facts(const struct profile *p)
+{
+	unsigned int facts = ~0u;
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n_rules; i++) {
+		if (!p->rules[i].made)
+			continue;
+		facts &= p->rules[i].facts;
+		n++;
+	}
+	return n > 1 ? facts : 0;
+}
+
 /* Somebody is meant by this role. */
 static bool is_settled(const struct profile *p, const char *peer)
 {
@@ -483,18 +497,13 @@ static void add_remedy(
 	}
 }
 
-bool profile_has_login(const struct profile *p, char *missing)
+/* Whether a rule lets somebody in whom this role means (or, with NULL, anybody), and remedies. */
+static bool has_login(const struct profile *p, const char *peer, char *missing)
 {
-	const struct cat_ports *also = &p->settings->also_in_tcp;
-
-	missing[0] = '\0';
-	for (size_t i = 0; i < also->n; i++)
-		if (also->range[i].lo <= SSH_PORT && also->range[i].hi >= SSH_PORT)
-			return true;
 	for (size_t i = 0; i < p->n_rules; i++) {
 		const struct profile_rule *rule = &p->rules[i];
 
-		if (!lets_ssh_in(rule))
+		if (!lets_ssh_in(rule) || (peer && strcmp(rule->peer, peer) != 0))
 			continue;
 		if (rule->on && is_settled(p, rule->peer))
 			return true;
@@ -505,5 +514,24 @@ bool profile_has_login(const struct profile *p, char *missing)
 			return true;
 		add_remedy(p, missing, PROFILE_ADMINS, PROFILE_RESCUE, p->rescue_on);
 	}
+	return false;
+}
+
+bool profile_has_login(const struct profile *p, char *missing)
+{
+	const struct cat_ports *also = &p->settings->also_in_tcp;
+	char others[CAT_ERROR] = "";
+
+	missing[0] = '\0';
+	for (size_t i = 0; i < also->n; i++)
+		if (also->range[i].lo <= SSH_PORT && also->range[i].hi >= SSH_PORT)
+			return true;
+	if (has_login(p, NULL, others))
+		return true;
+	/* People rather than machines, where the document knows both. */
+	if (has_login(p, PROFILE_ADMINS, missing))
+		return true;
+	if (!missing[0])
+		(void)snprintf(missing, CAT_ERROR, "%s", others);
 	return false;
 }

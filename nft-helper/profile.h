@@ -118,6 +118,9 @@ void profile_free(struct profile *p);
 /* The prefixes that are settled for a role; *n == 0 when none are. */
 const struct prefix *profile_prefixes(const struct profile *p, const char *role, size_t *n);
 
+/* Facts of every single rule that is made, when there are several: they may be said once. */
+unsigned int profile_common_facts(const struct profile *p);
+
 /*
  * Whether anybody at all may log in by ssh (tcp 22) as it is settled. When nobody may,
  * missing[CAT_ERROR] gets the options that would help.

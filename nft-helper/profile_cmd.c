@@ -23,7 +23,15 @@ static bool is_file(const char *name)
 
 static int load(struct catalogue *c, const struct profile_request *r, char *error)
 {
-	return catalogue_load(c, r->catalogue ? r->catalogue : PROFILE_CATALOGUE, error);
+	int ret = catalogue_load(c, r->catalogue ? r->catalogue : PROFILE_CATALOGUE, error);
+
+	if (ret == -ENOENT && !r->catalogue) {
+		size_t used = strlen(error);
+
+		(void)snprintf(error + used, CAT_ERROR - used,
+		    "; `make install` brings it, --catalogue DIR names another");
+	}
+	return ret;
 }
 
 static int settle(struct profile_settings *s, const struct profile_request *r, char *error)
@@ -73,18 +81,18 @@ void profile_close(struct profile_opened *o)
 	catalogue_free(&o->catalogue);
 }
 
-static int print(json_t *object, bool json, void (*show)(const json_t *object), char *error)
+static int no_memory(char *error)
 {
-	if (!object) {
-		(void)snprintf(error, CAT_ERROR, "%s", strerror(ENOMEM));
-		return -ENOMEM;
-	}
-	if (json) {
-		(void)json_dumpf(object, stdout, DESCRIBE_JSON);
-		(void)putchar('\n');
-	} else {
-		show(object);
-	}
+	(void)snprintf(error, CAT_ERROR, "%s", strerror(ENOMEM));
+	return -ENOMEM;
+}
+
+static int print(json_t *object, char *error)
+{
+	if (!object)
+		return no_memory(error);
+	(void)json_dumpf(object, stdout, DESCRIBE_JSON);
+	(void)putchar('\n');
 	json_decref(object);
 	return 0;
 }
@@ -97,7 +105,10 @@ static int list(const struct profile_request *r, bool json, const char *name, ch
 	(void)name;
 	if (ret < 0)
 		return ret;
-	ret = print(profile_list_json(&c), json, profile_list_show, error);
+	if (json)
+		ret = print(profile_list_json(&c), error);
+	else
+		ret = profile_list_show(&c) ? 0 : no_memory(error);
 	catalogue_free(&c);
 	return ret;
 }
@@ -109,7 +120,10 @@ static int show(const struct profile_request *r, bool json, const char *name, ch
 
 	if (ret < 0)
 		return ret;
-	ret = print(profile_json(&o.profile), json, profile_show, error);
+	if (json)
+		ret = print(profile_json(&o.profile), error);
+	else
+		ret = profile_show(&o.profile) ? 0 : no_memory(error);
 	profile_close(&o);
 	return ret;
 }

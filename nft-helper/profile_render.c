@@ -119,21 +119,6 @@ static void head_documents(FILE *to, const struct profile *p)
 	}
 }
 
-/* Facts of every single rule that is made, so that they need not be said of each. */
-static unsigned int common_facts(const struct profile *p)
-{
-	unsigned int facts = ~0u;
-	size_t n = 0;
-
-	for (size_t i = 0; i < p->n_rules; i++) {
-		if (!p->rules[i].made)
-			continue;
-		facts &= p->rules[i].facts;
-		n++;
-	}
-	return n > 1 ? facts : 0;
-}
-
 static void head(FILE *to, const struct profile *p)
 {
 	const char *name = p->about->name;
@@ -147,7 +132,7 @@ static void head(FILE *to, const struct profile *p)
 	if (p->about->remark[0])
 		comment(to, "", p->about->remark);
 	t.len = 0;
-	words_facts(&t, common_facts(p));
+	words_facts(&t, profile_common_facts(p));
 	if (t.len) {
 		(void)fputs("# Of every rule here: ", to);
 		text_wrap(to, strlen("# Of every rule here: "), "# ", t.at);
@@ -306,7 +291,7 @@ static void row_text(struct text *t, const struct cat_row *const *rows, size_t n
 		text_add(t, ": %s", conditions.at);
 	words_knowledge(&more, rows, n, facts);
 	if (more.len)
-		text_add(t, "; %s", more.at);
+		text_add_part(t, more.at[0] == '(' ? " " : "; ", more.at);
 }
 
 static void list_pinholes(FILE *to, const struct profile *p)
@@ -323,7 +308,7 @@ static void list_pinholes(FILE *to, const struct profile *p)
 			heading(to, "no rule: pinholed opens these, one by one and while needed");
 		begun = true;
 		row_text(&t, rule->rows, rule->n_rows, rule->need, rule->family,
-		    rule->facts & ~common_facts(p));
+		    rule->facts & ~profile_common_facts(p));
 		item(to, t.at);
 	}
 }
@@ -340,10 +325,10 @@ static void list_rows(FILE *to, const struct profile *p, const char *title,
 		bool again = false;
 
 		row_text(&t, &rows[i], 1, rows[i]->need, rows[i]->family,
-		    rows[i]->facts & ~common_facts(p));
+		    rows[i]->facts & ~profile_common_facts(p));
 		for (size_t j = 0; !again && j < i; j++) {
 			row_text(&other, &rows[j], 1, rows[j]->need, rows[j]->family,
-			    rows[j]->facts & ~common_facts(p));
+			    rows[j]->facts & ~profile_common_facts(p));
 			again = strcmp(t.at, other.at) == 0;
 		}
 		if (!again)
@@ -438,39 +423,63 @@ static bool has_rules(const struct profile *p, enum cat_direction direction, con
 
 static void rule_lines(FILE *to, const struct profile_rule *rule, const struct widths *w)
 {
+	bool must = (rule->facts & CAT_MUST) && rule->need == CAT_REQUIRED;
 	struct text match[2];
 	size_t n = matches(rule, match);
 
 	for (size_t i = 0; i < n; i++)
-		(void)fprintf(to, "\t\t%-*sjump $%-*s comment \"%s, %s\"\n",
+		(void)fprintf(to, "\t\t%-*sjump $%-*s comment \"%s, %s%s\"\n",
 		    match[i].len ? (int)w->match : 0, match[i].at,
 		    (int)(w->jump - strlen("jump $") - 1), rule->service, rule->service,
-		    catalogue_need_word(rule->need));
+		    must ? "absolutely " : "", catalogue_need_word(rule->need));
+}
+
+/* What is to be known of a rule: its condition, notes, what the document leaves open. */
+static void rule_knowledge(
+    struct text *t, const struct profile_rule *rule, bool condition, unsigned int facts)
+{
+	struct text conditions = { .len = 0 }, known = { .len = 0 };
+
+	words_conditions(&conditions, rule->rows, rule->n_rows);
+	words_knowledge(&known, rule->rows, rule->n_rows, facts);
+	if (condition && conditions.len)
+		text_add(t, "%s: %s", catalogue_need_word(rule->need), conditions.at);
+	if (known.len)
+		text_add_part(t, known.at[0] == '(' ? " " : "; ", known.at);
+}
+
+static bool same_conditions(const struct profile_rule *a, const struct profile_rule *b)
+{
+	struct text of_a = { .len = 0 }, of_b = { .len = 0 };
+
+	words_conditions(&of_a, a->rows, a->n_rows);
+	words_conditions(&of_b, b->rows, b->n_rows);
+	return a->need == b->need && strcmp(of_a.at, of_b.at) == 0;
 }
 
 /*
- * What is to be known of a rule: its condition, what the document leaves open, notes. What the rule
- * before it (or NULL), of the same service, has said just now is not said again.
+ * The comment before a rule. What the one before it (or NULL) has said just now is not said again:
+ * the whole, or, of the same service, the condition and the facts.
  */
 static void rule_comment(
     FILE *to, const struct profile_rule *rule, const struct profile_rule *before, unsigned int said)
 {
-	struct text t = { .len = 0 }, condition = { .len = 0 }, old = { .len = 0 };
-	struct text known = { .len = 0 };
 	unsigned int facts = rule->facts & ~said;
+	struct text whole = { .len = 0 }, old = { .len = 0 }, t = { .len = 0 };
 
-	if (before && strcmp(before->service, rule->service) != 0)
-		before = NULL;
-	words_conditions(&condition, rule->rows, rule->n_rows);
-	if (before)
-		words_conditions(&old, before->rows, before->n_rows);
-	if (condition.len && (!old.len || strcmp(condition.at, old.at) != 0))
-		text_add(&t, "%s: %s", catalogue_need_word(rule->need), condition.at);
-	if (before && (before->facts & ~said) == facts)
-		facts = 0;
-	words_knowledge(&known, rule->rows, rule->n_rows, facts);
-	if (known.len)
-		text_add_part(&t, known.at[0] == '(' ? " " : "; ", known.at);
+	rule_knowledge(&whole, rule, true, facts);
+	if (before) {
+		bool same = strcmp(before->service, rule->service) == 0;
+
+		rule_knowledge(&old, before, true, before->facts & ~said);
+		if (strcmp(old.at, whole.at) == 0)
+			return;
+		if (same && (before->facts & ~said) == facts)
+			facts = 0;
+		rule_knowledge(&t, rule, !same || !same_conditions(before, rule), facts);
+	} else {
+		t = whole;
+	}
 	if (t.len)
 		comment(to, "\t\t", t.at);
 }
@@ -504,7 +513,9 @@ static void peer_chain(
     FILE *to, const struct profile *p, enum cat_direction direction, const char *peer)
 {
 	bool rescue = p->rescue && direction == CAT_IN && strcmp(peer, PROFILE_ADMINS) == 0;
-	unsigned int said = common_facts(p), shared = chain_facts(p, direction, peer) & ~said;
+	/* That a rule is a must stands behind it. */
+	unsigned int said = profile_common_facts(p) | CAT_MUST;
+	unsigned int shared = chain_facts(p, direction, peer) & ~said;
 	const struct profile_rule *before = NULL;
 	struct text t = { .len = 0 }, match[2];
 	struct widths w = { .match = 0 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "profile_show.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include "profile_words.h"
 #include "show.h"
@@ -68,6 +69,11 @@ static json_t *facts_json(unsigned int facts)
 	return list;
 }
 
+static const char *or_null(const char *text)
+{
+	return text[0] ? text : NULL;
+}
+
 /* Where in the documents the rows stand, and what each has to say. */
 static json_t *rows_json(const struct cat_row *const *rows, size_t n)
 {
@@ -75,10 +81,10 @@ static json_t *rows_json(const struct cat_row *const *rows, size_t n)
 
 	for (size_t i = 0; i < n; i++)
 		(void)json_array_append_new(
-		    list, json_pack("{ss ss ss ss s{ss ss}}", "document", rows[i]->document, "row",
+		    list, json_pack("{ss ss ss ss ss? ss?}", "document", rows[i]->document, "row",
 			      rows[i]->row, "lines", rows[i]->lines, "need",
-			      catalogue_need_word(rows[i]->need), "says", "condition",
-			      rows[i]->condition, "note", rows[i]->note));
+			      catalogue_need_word(rows[i]->need), "condition",
+			      or_null(rows[i]->condition), "note", or_null(rows[i]->note)));
 	return list;
 }
 
@@ -94,22 +100,18 @@ static const char *family_word(unsigned int family)
 	return family == CAT_IPV4 ? "ip4" : family == CAT_IPV6 ? "ip6" : "any";
 }
 
-/* A rule, or rows that are none; what a switch is for people is the last word. */
+/* A rule, or rows that are none; state: what its switch is for people. */
 static json_t *rule_json(const struct cat_row *const *rows, size_t n, enum cat_need need,
     unsigned int family, unsigned int facts, const char *state)
 {
 	const struct cat_row *row = rows[0];
-	struct text condition = { .len = 0 }, known = { .len = 0 };
 
-	words_conditions(&condition, rows, n);
-	words_knowledge(&known, rows, n, facts);
-	return json_pack("{ss ss? ss ss ss so so ss ss ss ss so so so}", "direction",
-	    catalogue_direction_word(row->direction), "peer", row->peer[0] ? row->peer : NULL,
-	    "service", row->service, "family", family_word(family), "proto", words_proto(row),
-	    "port", ports_json(&row->port), "sport", sport_json(&row->sport), "need",
-	    catalogue_need_word(need), "switch", state, "condition", condition.at, "known",
-	    known.at, "tracker", tracker_json(row), "facts", facts_json(facts), "rows",
-	    rows_json(rows, n));
+	return json_pack("{ss ss? ss ss ss so so ss ss so so so}", "direction",
+	    catalogue_direction_word(row->direction), "peer", or_null(row->peer), "service",
+	    row->service, "family", family_word(family), "proto", words_proto(row), "port",
+	    ports_json(&row->port), "sport", sport_json(&row->sport), "need",
+	    catalogue_need_word(need), "switch", state, "tracker", tracker_json(row), "facts",
+	    facts_json(facts), "rows", rows_json(rows, n));
 }
 
 static const char *rule_state(const struct profile_rule *rule)
@@ -207,112 +209,181 @@ json_t *profile_json(const struct profile *p)
 
 /* --- for people ---------------------------------------------------------------------------- */
 
-void profile_list_show(const json_t *list)
+/* The list and the table are given up. */
+static bool print_table(
+    struct show_table *table, json_t *const lists[], size_t n, const char *nothing)
 {
-	struct show_table *table = show_table_profiles();
-	const json_t *items = json_object_get(list, "profiles");
-	const json_t *item;
-	size_t i;
+	bool good = table != NULL;
+	json_t *item;
+	size_t j;
 
-	if (!table)
-		return;
-	json_array_foreach((json_t *)items, i, item)(void) show_table_add(table, item);
-	show_table_end(table, "the catalogue has no profile");
+	for (size_t i = 0; i < n; i++) {
+		json_array_foreach(lists[i], j, item) good = good && show_table_add(table, item);
+		good = good && lists[i];
+		json_decref(lists[i]);
+	}
+	if (good)
+		show_table_end(table, nothing);
+	else if (table)
+		show_table_free(table);
+	return good;
 }
 
-static const char *string_of(const json_t *item, const char *key)
+bool profile_list_show(const struct catalogue *c)
 {
-	const char *s = json_string_value(json_object_get(item, key));
+	json_t *list = json_array();
 
-	return s ? s : "";
+	for (size_t i = 0; i < c->n_profiles; i++)
+		(void)json_array_append_new(list, about_json(&c->profiles[i]));
+	return print_table(show_table_profiles(), &list, 1, "the catalogue has no profile");
 }
 
-static void add_rows(struct show_table *table, const json_t *profile, const char *key)
+/* "- words", the following lines indented. */
+static void item(const struct text *t)
 {
-	const json_t *items = json_object_get(profile, key);
-	const json_t *item;
-	size_t i;
-
-	json_array_foreach((json_t *)items, i, item)(void) show_table_add(table, item);
+	(void)fputs("- ", stdout);
+	text_wrap(stdout, 2, "  ", t->at);
 }
 
-static void print_rules(const json_t *profile)
+static void print_roles(const struct profile *p)
 {
-	struct show_table *table = show_table_profile();
-
-	if (!table)
-		return;
-	add_rows(table, profile, "rules");
-	add_rows(table, profile, "local");
-	add_rows(table, profile, "never");
-	show_table_end(table, "the document has no row for this");
-}
-
-static void print_roles(const json_t *profile)
-{
-	struct show_table *table = show_table_roles();
-
-	if (!table)
-		return;
-	add_rows(table, profile, "peers");
-	show_table_end(table, "nobody is meant by this profile");
-}
-
-/* "ssh from admins: tcp 22: what is to be known"; a text that the line before had is not repeated.
- */
-static void print_notes(const json_t *profile, const char *key)
-{
-	const json_t *items = json_object_get(profile, key);
-	const json_t *item;
-	size_t i;
-
-	json_array_foreach((json_t *)items, i, item)
-	{
-		const char *condition = string_of(item, "condition");
-		const char *known = string_of(item, "known"), *port = string_of(item, "port");
-		const char *direction = string_of(item, "direction"),
-			   *peer = string_of(item, "peer");
+	(void)puts("PEERS");
+	for (size_t i = 0; i < p->n_peers; i++) {
+		const char *who = catalogue_peer(p->catalogue, p->about->system, p->peers[i]);
+		const struct prefix *prefix;
 		struct text t = { .len = 0 };
+		char text[ADDR_TEXT];
+		size_t n;
 
-		if (!condition[0] && !known[0])
-			continue;
-		text_add(&t, "%s, %s%s%s:", string_of(item, "service"), string_of(item, "proto"),
-		    port[0] ? " " : "", port);
-		if (peer[0])
-			text_add(&t, " %s %s:", direction[0] == 'i' ? "from" : "to", peer);
-		if (condition[0])
-			text_add(&t, " %s: %s%s", string_of(item, "need"), condition,
-			    known[0] ? ";" : "");
-		if (known[0])
-			text_add(&t, " %s", known);
-		(void)fputs("- ", stdout);
-		text_wrap(stdout, 2, "  ", t.at);
+		prefix = profile_prefixes(p, p->peers[i], &n);
+		text_add(&t, "%s: ", p->peers[i]);
+		for (size_t j = 0; j < n; j++)
+			text_add(&t, "%s%s/%u", j ? ", " : "", addr_format(&prefix[j].addr, text),
+			    (unsigned int)prefix[j].bits);
+		text_add(&t, "%s (%s)", n ? "" : "nobody is settled",
+		    who[0] ? who : "those who administer this host");
+		item(&t);
 	}
 }
 
-void profile_show(const json_t *profile)
+/* A name for a rule: "ssh tcp 22 from admins" */
+static void add_name(struct text *t, const struct cat_row *row, unsigned int family)
 {
-	const bool drops = strcmp(string_of(profile, "output"), "drop") == 0;
-	const bool containers = json_is_true(json_object_get(profile, "containers"));
+	text_add(t, "%s ", row->service);
+	words_packet(t, row, family);
+	if (row->peer[0])
+		text_add(t, " %s %s", row->direction == CAT_IN ? "from" : "to", row->peer);
+}
+
+#define UNSTATED ((unsigned int)(CAT_PEER_UNSTATED | CAT_DIRECTION_UNSTATED | CAT_PROTO_UNSTATED))
+
+/* False when nothing is to be said but what the document leaves open. */
+static bool print_note(const struct cat_row *const *rows, size_t n, enum cat_need need,
+    unsigned int family, unsigned int facts)
+{
+	struct text t = { .len = 0 }, condition = { .len = 0 }, known = { .len = 0 };
+
+	words_conditions(&condition, rows, n);
+	words_knowledge(&known, rows, n, facts & ~UNSTATED);
+	if (!condition.len && !known.len)
+		return false;
+	known = (struct text){ .len = 0 };
+	words_knowledge(&known, rows, n, facts);
+	add_name(&t, rows[0], family);
+	if (condition.len)
+		text_add(&t, ": %s: %s", catalogue_need_word(need), condition.at);
+	if (known.len)
+		text_add(&t, "%s%s",
+		    !condition.len       ? ": "
+		    : known.at[0] == '(' ? " "
+					 : "; ",
+		    known.at);
+	item(&t);
+	return true;
+}
+
+/* Rules of which nothing else is to be said, by what the document leaves open. */
+static void print_unstated(const struct profile *p, const bool *said, unsigned int facts)
+{
+	struct text t = { .len = 0 };
+	bool any = false;
+
+	words_facts(&t, facts);
+	for (size_t i = 0; i < p->n_rules; i++) {
+		const struct profile_rule *rule = &p->rules[i];
+
+		if (said[i] || (rule->facts & UNSTATED) != facts)
+			continue;
+		text_add(&t, any ? "; " : ": ");
+		add_name(&t, rule->row, rule->family);
+		any = true;
+	}
+	if (any)
+		item(&t);
+}
+
+static bool print_notes(const struct profile *p)
+{
+	unsigned int common = profile_common_facts(p);
+	bool *said = calloc(p->n_rules + 1, sizeof(*said));
 	struct text t = { .len = 0 };
 
-	text_add(&t, "%s: %s.", string_of(profile, "name"), string_of(profile, "title"));
-	text_add(
-	    &t, drops ? " What it sends is filtered, too." : " What it sends is not filtered.");
-	if (containers)
+	if (!said)
+		return false;
+	(void)puts("\nNOTES");
+	words_facts(&t, common);
+	if (t.len) {
+		text_add(&t, ": every rule");
+		item(&t);
+	}
+	for (size_t i = 0; i < p->n_rules; i++) {
+		const struct profile_rule *r = &p->rules[i];
+
+		said[i] = print_note(r->rows, r->n_rows, r->need, r->family, r->facts & ~common);
+		if (!(r->facts & ~common & UNSTATED))
+			said[i] = true;
+	}
+	for (unsigned int facts = 1; facts <= UNSTATED; facts++)
+		if ((facts & ~UNSTATED) == 0 && (facts & common) == 0)
+			print_unstated(p, said, facts);
+	free(said);
+	for (size_t i = 0; i < p->n_local; i++)
+		(void)print_note(&p->local[i], 1, p->local[i]->need, p->local[i]->family,
+		    p->local[i]->facts & ~common);
+	for (size_t i = 0; i < p->n_never; i++)
+		(void)print_note(&p->never[i], 1, p->never[i]->need, p->never[i]->family,
+		    p->never[i]->facts & ~common);
+	return true;
+}
+
+bool profile_show(const struct profile *p)
+{
+	json_t *const lists[] = {
+		rules_json(p),
+		others_json(p->local, p->n_local, "local"),
+		others_json(p->never, p->n_never, "never"),
+	};
+	const struct cat_profile *about = p->about;
+	struct text t = { .len = 0 };
+
+	text_add(&t, "%s: %s. %s", about->name, about->title,
+	    about->output_drops ? "What it sends is filtered, too."
+				: "What it sends is not filtered.");
+	if (about->containers)
 		text_add(&t, " It is guarded before ports are translated to containers.");
-	text_add(&t, " %s", string_of(profile, "remark"));
+	text_add(&t, " %s", about->remark);
 	text_wrap(stdout, 0, "", t.at);
 	(void)putchar('\n');
-	print_roles(profile);
+	print_roles(p);
 	(void)putchar('\n');
-	print_rules(profile);
-	(void)printf(
-	    "\nSWITCH: on or off; pinholed: no rule, pinholed opens it while it is needed;\n"
-	    "local: within the host alone; never: listed, but no rule");
-	(void)fputs(drops ? "\n" : "; open: output is not filtered\n", stdout);
-	(void)printf("\nNOTES\n");
-	print_notes(profile, "rules");
-	print_notes(profile, "local");
-	print_notes(profile, "never");
+	if (!print_table(show_table_profile(), lists, 3, "the document has no row for this"))
+		return false;
+	t.len = 0;
+	text_add(&t,
+	    "SWITCH: on and off as it is settled; pinholed: no rule, pinholed opens it while it is "
+	    "needed; local: within the host alone; never: listed, but no rule%s.",
+	    about->output_drops ? "" : "; open: what is sent is not filtered");
+	(void)putchar('\n');
+	text_wrap(stdout, 0, "", t.at);
+	return print_notes(p);
 }

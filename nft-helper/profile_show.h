@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Profiles as JSON objects and, made from these, as tables for people on standard output. Words of
- * the catalogue stand in them as it has them; null is what it leaves empty.
+ * Profiles for programs, as JSON objects, and for people, on standard output. In the objects words
+ * of the catalogue stand as it has them; null is what it leaves empty.
  */
 #ifndef PROFILE_SHOW_H
 #define PROFILE_SHOW_H
@@ -11,10 +11,12 @@
 
 /* {"profiles":[...]}; NULL without memory. */
 json_t *profile_list_json(const struct catalogue *c);
-void profile_list_show(const json_t *list);
 
 /* Everything about one profile as it is settled; NULL without memory. */
 json_t *profile_json(const struct profile *p);
-void profile_show(const json_t *profile);
+
+/* False without memory. */
+bool profile_list_show(const struct catalogue *c);
+bool profile_show(const struct profile *p);
 
 #endif

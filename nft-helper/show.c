@@ -167,27 +167,6 @@ static void cell_count(const json_t *item, const char *key, char *text)
 	(void)snprintf(text, CELL, "%zu", json_array_size(json_object_get(item, key)));
 }
 
-/* As many as fit; "nobody" where there are none. */
-static void cell_list(const json_t *item, const char *key, char *text)
-{
-	const json_t *list = json_object_get(item, key), *v;
-	size_t i, used = 0;
-
-	(void)snprintf(text, CELL, "nobody");
-	json_array_foreach(list, i, v)
-	{
-		const char *word = json_string_value(v) ? json_string_value(v) : "-";
-		bool last = i + 1 == json_array_size(list);
-
-		if (used + strlen(word) + sizeof(", ...") > CELL) {
-			(void)snprintf(text + used, CELL - used, "...");
-			break;
-		}
-		used += (size_t)snprintf(text + used, CELL - used, "%s%s", word, last ? "" : ", ");
-	}
-	clean(text);
-}
-
 static void cell_condition(const json_t *item, const char *key, char *text)
 {
 	bool resumed = json_is_true(json_object_get(item, "resumed"));
@@ -313,18 +292,6 @@ struct show_table *show_table_profile(void)
 		{ "SPORT", cell_plain, "sport", false },
 		{ "NEED", cell_plain, "need", false },
 		{ "SWITCH", cell_plain, "switch", false },
-	};
-	_Static_assert(sizeof(columns) / sizeof(columns[0]) <= COLUMNS, "widths are kept");
-
-	return table_of(columns, sizeof(columns) / sizeof(columns[0]));
-}
-
-struct show_table *show_table_roles(void)
-{
-	static const struct column columns[] = {
-		{ "PEER", cell_plain, "name", false },
-		{ "ADDRESSES", cell_list, "prefixes", false },
-		{ "WHO", cell_plain, "text", false },
 	};
 	_Static_assert(sizeof(columns) / sizeof(columns[0]) <= COLUMNS, "widths are kept");
 

@@ -17,10 +17,9 @@ struct show_table *show_table_pinholes(void);
 struct show_table *show_table_sessions(void);
 struct show_table *show_table_rpc(void);
 
-/* Of profile_show.h: the profiles; what is let through in one; who is meant by its roles. */
+/* Of profile_show.h: the profiles; what one lets through. */
 struct show_table *show_table_profiles(void);
 struct show_table *show_table_profile(void);
-struct show_table *show_table_roles(void);
 
 /* Adds an item; false when memory is out. */
 bool show_table_add(struct show_table *t, const json_t *item);
