@@ -254,7 +254,7 @@ class Range:
         found = set()
         for item in listing:
             for element in item.get("set", {}).get("elem", ()):
-                peer, number, sport, dport = element.get("elem", element)["concat"]
+                peer, number, sport, dport = _value(element)["concat"]
                 found.add((item["set"]["name"][:-1], peer, _number(number), sport, dport))
         return arrived, found
 
@@ -384,6 +384,48 @@ class Range:
                 raise CommandFailed(f"{p} has left the host: nobody has noted it")
 
 
+def _value(element):
+    """Of a set's element, which nft wraps where there is more to say of it."""
+    for word in ("elem", "val"):
+        if isinstance(element, dict) and word in element:
+            element = element[word]
+    return element
+
+
 def _number(word):
     """nft names protocols."""
     return {"tcp": 6, "udp": 17, "icmp": 1, "ipv6-icmp": 58, "icmpv6": 58}.get(word) or int(word)
+
+
+# --- from one address to another, over any route ---------------------------------------------------
+
+
+def knock(client, server, source, target, ports):
+    """The TCP ports at which a SYN gets through the server's firewall. It is dropped behind that."""
+    family = version(source)
+    word = {4: "ip", 6: "ip6"}[family]
+    kind = f"{word} saddr {source} {word} daddr {target} tcp flags syn"
+    server.sh("nft", "-f", "-", stdin=f"""table inet knock {{
+	set noted {{ type inet_service; size 65535; flags dynamic; }}
+	counter arrived {{ }}
+	chain arrive {{ type filter hook prerouting priority raw - 10; {kind} counter name arrived; }}
+	chain late {{ type filter hook input priority 100; {kind} add @noted {{ tcp dport }} drop; }}
+}}
+""")
+
+    def listed(kind, name):
+        listing = json.loads(server.sh("nft", "-j", "list", kind, "inet", "knock", name))
+        return next(item[kind] for item in listing["nftables"] if kind in item)
+
+    ports = list(ports)
+    try:
+        with client.socket(socket.AF_INET if family == 4 else socket.AF_INET6, socket.SOCK_RAW,
+                           socket.IPPROTO_RAW) as sock:  # fmt: skip
+            for start in range(0, len(ports), 500):
+                for port in ports[start : start + 500]:
+                    sock.sendto(packet(source, target, "tcp", 50000, port), (target, 0))
+                count = min(start + 500, len(ports))
+                poll.until(lambda: listed("counter", "arrived")["packets"] >= count, f"{count} packets to arrive", 5, 0)
+        return {_value(e) for e in listed("set", "noted").get("elem", ())}
+    finally:
+        server.sh("nft", "delete", "table", "inet", "knock")

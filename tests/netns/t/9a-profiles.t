@@ -290,7 +290,27 @@ def ordinary(t, range_, ground, family):
     if peer:
         with t.case(f"{name}: a connection of the host's own"):
             target, port, sport = peer
-            close(*talk(range_.host, family, HOST[family], (target, port), sport, range_.outside))
+            client, accepted = talk(range_.host, family, HOST[family], (target, port), sport, range_.outside)
+            with client, accepted:
+                tap.true(range_.too_big(target, client.getsockname()[1], port), "an error is dropped")
+
+
+def marks(t, range_, ground):
+    """What pinholed has marked passes, whatever it is; no other bit of the mark opens anything."""
+    profile = ground.profile
+    for mark, passes in ((0x20000000, True), (0xDFFFFFFF, False)):
+        range_.translate("".join(
+            f"chain {hook} {{ type filter hook {hook} priority mangle; ct state new ct mark set {mark}; }}\n"
+            for hook in ("prerouting", "output")
+        ))  # fmt: skip
+        probes = [
+            Probe(d, STRANGER[f], proto, HIGH, port)
+            for d in directions(profile) for f in FAMILIES for proto in PROTOS for port in (1, 4711, 40000)
+        ]  # fmt: skip
+        word = "passes" if passes else "opens nothing"
+        with t.case(f"{profile.name}: the mark {mark:#x} {word}"):
+            tap.equal(range_.passed(probes), set(probes) if passes else set())
+    range_.translate("")
 
 
 def flood(t, range_, ground):
@@ -425,6 +445,7 @@ def whole(t, range_, profile, seed, insides):
     for on, what in ((None, "by default"), ([], "all switched off")):
         range_.load(ground.render(on=on))
         switched(t, range_, ground, by_default(profile) if on is None else on, what)
+    marks(t, range_, ground)
     each_switch(t, range_, ground)
     all_in_one(t, range_, profile)
     own_ports(t, range_, ground)
