@@ -11,6 +11,7 @@
 #   CI=1    warnings are errors
 #   V=1     show the commands
 #   WITH_XT=no   without the iptables extensions, which are built wherever libxtables is
+#   DOCUMENTS=DIR   check: hold the port catalogue against the vendors' documents, too
 
 VERSION    := 0.1.0
 CC         ?= cc
@@ -156,7 +157,7 @@ deps:
 # Everything that speaks TAP goes through one prove, whose summary is the last word.
 # Those that only wait for programs of their own run two at a time, first; BFD and all else one by one.
 PROVE := prove -j 2 --rules='par=tests/netns/t/9*.t' -e 'env CK_TAP_LOG_FILE_NAME=- CK_VERBOSITY=silent PH_BUILD=$(abspath $(BUILD))'
-T_ANY  = tests/layout.t tests/profiles.t tests/vectors/run $(UNIT_BIN)
+T_ANY  = tests/layout.t tests/catalogue.t tests/profiles.t tests/vectors/run $(UNIT_BIN)
 T_ROOT = $(ADAPTER_BIN) $(sort $(wildcard tests/netns/t/*.t))
 
 check: deps
