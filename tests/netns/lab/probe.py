@@ -45,7 +45,6 @@ class Probe(typing.NamedTuple):
     sport: int
     dport: int
     to: str = ""  # in: another destination than the host's own address
-    source: str = ""  # out: another source
 
     def __str__(self):
         where = f"from {self.peer}" if self.direction == "in" else f"to {self.peer}"
@@ -169,10 +168,10 @@ class Unsound(Exception):
 class Range:
     """A shooting range: `host`, with a firewall, and `outside`, which has everybody's addresses."""
 
-    def __init__(self, lab, word=""):
+    def __init__(self, lab):
         self.lab = lab
-        self.host = lab.netns(f"{word}host")
-        self.outside = lab.netns(f"{word}outside")
+        self.host = lab.netns("host")
+        self.outside = lab.netns("outside")
         for ns in (self.host, self.outside):
             ns.sysctl("net.ipv6.conf.default.accept_dad", 0)
             for where in ("all", "default"):
@@ -208,8 +207,7 @@ class Range:
             where.sh("ip", "link", "set", dev, "up")
         for family in FAMILIES:
             ns.sh("ip", f"-{family}", "route", "add", "default", "via", own[family])
-            self.outside.sh("ip", f"-{family}", "route", "add", f"{there[family]}/{32 if family == 4 else 128}",
-                            "via", HOST[family])  # fmt: skip
+            self.outside.sh("ip", f"-{family}", "route", "add", there[family], "via", HOST[family])
         for key in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
             self.host.sysctl(key, 1)
         return ns, own, there
@@ -237,10 +235,10 @@ class Range:
         """Notes what gets as far as this."""
         self.host.sh("nft", "-f", "-", stdin=OBSERVER % behind)
 
-    def translate(self, text):
-        """In place of what was translated before."""
-        head = "table inet translate\ndelete table inet translate\n"
-        self.host.sh("nft", "-f", "-", stdin=head + (f"table inet translate {{\n{text}}}\n" if text else ""))
+    def beside(self, text=""):
+        """These chains in a table beside the profile, in place of those before."""
+        head = "table inet beside\ndelete table inet beside\n"
+        self.host.sh("nft", "-f", "-", stdin=head + (f"table inet beside {{\n{text}}}\n" if text else ""))
 
     def clear(self):
         """No firewall of an earlier case, and no flow."""
@@ -293,7 +291,7 @@ class Range:
         own = HOST[version(p.peer)]
         if p.direction == "in":
             return packet(p.peer, p.to or own, p.proto, p.sport, p.dport)
-        return packet(p.source or own, p.peer, p.proto, p.sport, p.dport)
+        return packet(own, p.peer, p.proto, p.sport, p.dport)
 
     def _shoot_in(self, packets):
         for start in range(0, len(packets), CHUNK):
@@ -425,7 +423,9 @@ def knock(client, server, source, target, ports):
                 for port in ports[start : start + 500]:
                     sock.sendto(packet(source, target, "tcp", 50000, port), (target, 0))
                 count = min(start + 500, len(ports))
-                poll.until(lambda: listed("counter", "arrived")["packets"] >= count, f"{count} packets to arrive", 5, 0)
+                poll.until(
+                    lambda: listed("counter", "arrived")["packets"] >= count, f"{count} packets to arrive", 5, 0
+                )
         return {_value(e) for e in listed("set", "noted").get("elem", ())}
     finally:
         server.sh("nft", "delete", "table", "inet", "knock")

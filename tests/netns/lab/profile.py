@@ -2,16 +2,15 @@
 """Strict profiles as `pinholectl profile render` writes them, on the range of probe.py: who stands
 where, what is sent at each, and what should get through of it as the catalogue has it."""
 
-import ipaddress
 import random
 import re
 import subprocess
 
 from . import catalogue, poll, probe, tap
-from .catalogue import ANY, FAMILIES, OTHER, PROTOS
+from .catalogue import ANY, OTHER, PROTOS
 from .daemon import PINHOLECTL
 from .netns import CommandFailed, environment
-from .probe import HOST, STRANGER, Probe
+from .probe import STRANGER, Probe
 
 OTHERS = 200  # ports that no row names, for each peer and transport
 HIGH = 50000  # where source ports are nobody's
@@ -87,7 +86,7 @@ class Ground:
 
     # --- what is sent ---
 
-    def named(self, direction):
+    def named(self):
         """Ports that rows name, and their neighbours, whichever direction and transport the row has."""
         found = set()
         for row in self.profile.all_rows:
@@ -114,7 +113,7 @@ class Ground:
         """Every named port from everybody; those with a condition on the source port from its ends and
         from beside them; and from the other addresses of each role what rows are about it."""
         found = set()
-        for port in self.named(direction):
+        for port in self.named():
             for proto in PROTOS:
                 for peer in self.peers(family):
                     found.add(Probe(direction, peer, proto, HIGH, port))
@@ -164,7 +163,7 @@ def _because(settled, p, wanted):
         r for r in settled.profile.all_rows
         if p.proto in r.protos and any(lo <= p.dport <= hi for lo, hi in r.ports)
     ]  # fmt: skip
-    return f"; the port is in {'; '.join(f'{r}, {r.direction}, {r.peer or None}' for r in rows[:3])}" if rows else ""
+    return f"; the port is in {'; '.join(f'{r}, {r.direction} {r.peer}' for r in rows[:3])}" if rows else ""
 
 
 def agree(lines):

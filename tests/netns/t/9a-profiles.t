@@ -165,7 +165,7 @@ def other_destinations(t, range_, ground, family):
         4: ["255.255.255.255", "10.80.255.255", "224.0.0.1", ELSEWHERE[4]],
         6: ["ff02::1", ELSEWHERE[6], link_local_address(range_.host, DEVICE)],
     }[family]
-    ports = ground.named("in") + [4711]
+    ports = ground.named() + [4711]
     stranger = STRANGER[family]
     probes = [
         Probe("in", stranger, "udp", HIGH + 2 + i, port, to)
@@ -179,7 +179,7 @@ def other_destinations(t, range_, ground, family):
         probes = [
             Probe(d, BROADCAST[d], proto, 68, port, *[BROADCAST["out"]] * (d == "in"))
             for d in directions(ground.profile) for proto in PROTOS
-            for port in sorted({67, 68, *ground.named(d)})
+            for port in sorted({67, 68, *ground.named()})
         ]  # fmt: skip
         with t.case(f"{name}: who has no address is heard where rows say so, and nowhere else"):
             passed = range_.passed(probes)
@@ -299,7 +299,7 @@ def marks(t, range_, ground):
     """What pinholed has marked passes, whatever it is; no other bit of the mark opens anything."""
     profile = ground.profile
     for mark, passes in ((0x20000000, True), (0xDFFFFFFF, False)):
-        range_.translate("".join(
+        range_.beside("".join(
             f"chain {hook} {{ type filter hook {hook} priority mangle; ct state new ct mark set {mark}; }}\n"
             for hook in ("prerouting", "output")
         ))  # fmt: skip
@@ -310,7 +310,7 @@ def marks(t, range_, ground):
         word = "passes" if passes else "opens nothing"
         with t.case(f"{profile.name}: the mark {mark:#x} {word}"):
             tap.equal(range_.passed(probes), set(probes) if passes else set())
-    range_.translate("")
+    range_.beside()
 
 
 def flood(t, range_, ground):
@@ -338,9 +338,9 @@ def containers(t, range_, ground, insides):
         name = f"{profile.name}, IPv{family}"
         source, port, sport = first(ground, "in", family, "tcp")
         word = {4: "ip", 6: "ip6"}[family]
-        range_.translate(
-            "chain prerouting {\n\ttype nat hook prerouting priority dstnat;\n"
-            f'\tiifname "{DEVICE}" meta nfproto ipv{family} tcp dport {port} dnat {word} to {there[family]}\n}}\n'
+        range_.beside(
+            f"chain translate {{\n\ttype nat hook prerouting priority dstnat;\n\tiifname {DEVICE} "
+            f"meta nfproto ipv{family} tcp dport {port} dnat {word} to {there[family]}\n}}\n"
         )
         with t.case(f"{name}: a peer reaches a container by a translated port"):
             close(*talk(range_.outside, family, source, (HOST[family], port), sport, ns, there[family]))
@@ -352,16 +352,17 @@ def containers(t, range_, ground, insides):
                     poll.until(lambda: before.read()[0], "the packet to arrive")
                     tap.true(not connected(flow, 0), "the stranger is through")
                     tap.equal(behind.read(), (0, 0))
-        range_.translate("")
+        range_.beside()
         with t.case(f"{name}: containers reach the host and, through it, everybody"):
             for device in profile.inside:
                 inside, at_host, at_container = insides[device]
                 close(*talk(inside, family, at_container[family], (at_host[family], 4711), 0, range_.host))
-                close(*talk(inside, family, at_container[family], (STRANGER[family], 4711), 0, range_.outside))
+                everybody = STRANGER[family], 4711
+                close(*talk(inside, family, at_container[family], everybody, 0, range_.outside))
     strange, at_host, at_container = insides.get("br-other") or range_.container("br-other")
     insides["br-other"] = strange, at_host, at_container
     with t.case(f"{profile.name}: a link that is not in `inside` is one like any other, until it is"):
-        with profiles.Gauge(range_.host, at_container[4], "tcp", 4711, behind="prerouting priority -100") as gauge:
+        with profiles.Gauge(range_.host, at_container[4], "tcp", 4711, probe.BEFORE_TRANSLATION) as gauge:
             with start_from(strange, 4, at_container[4], at_host[4], 4711):
                 gauge.dropped()
         text = profiles.render(profile.name, {**ground.defines, "inside": [*profile.inside, "br-other"]})
@@ -387,7 +388,7 @@ def unsettled(t, range_, ground):
     range_.clear()
     with contextlib.ExitStack() as stack:
         # Something that looks at states, so that there are any.
-        range_.load("table inet strict { chain input { type filter hook input priority 0; ct state new accept; }; }")
+        range_.load("table inet strict { chain any { type filter hook input priority 0; ct state new accept; }; }")
         flows = {}
         for family in FAMILIES:
             flows[family] = talk(range_.outside, family, STRANGER[family], (HOST[family], 22), 0, range_.host)
@@ -483,12 +484,15 @@ def faults(profile, ground, seed):
     return {
         "a rule is missing": (rf"{it} .*", r"\1", told),
         "a rule of output is missing": (
-            rf"(chain to_{going.peer} {{[^}}]*?)tcp dport {out_port} .*", r"\1", f"tcp {out_port} to {going.peer}"),
+            rf"(chain to_{going.peer} {{[^}}]*?)tcp dport {out_port} .*", r"\1",
+            f"tcp {out_port} to {going.peer}"),
         "a rule has another port": (it, rf"\g<1>tcp dport {other}", told),
-        "a rule has another port too": (it, rf"\g<1>tcp dport {{ {port}, {other} }}", f"tcp {other} from {peer}"),
+        "a rule has another port too": (
+            it, rf"\g<1>tcp dport {{ {port}, {other} }}", f"tcp {other} from {peer}"),
         "a rule has another's switch": (rf"({it}\s+jump \$)\w+", r"\1ping", told),
         "a port is open for anybody, over IPv6": (
-            r"^\s+iif lo accept$", rf"\g<0>\nmeta nfproto ipv6 udp dport {other} accept", f"udp {other} from a stranger"),
+            r"^\s+iif lo accept$", rf"\g<0>\nmeta nfproto ipv6 udp dport {other} accept",
+            f"udp {other} from a stranger"),
         "the condition on a source port is missing": (rf"\w+ sport {low}-{high} ", "", f"from {limited.peer}"),
         "a condition on a source port is off by one": (
             rf"sport {low}-{high}\b", f"sport {low}-{high + 1}", f"source port {high + 1}"),
@@ -526,7 +530,7 @@ def noticed(t, range_, profile, seed):
         tap.true(differing(together, together.settled(on), probes, range_.passed(probes)), "nobody notices")
     with t.case(f"{profile.name}, noticed: packets that do not arrive"):
         range_.load(text)
-        range_.translate("chain steal { type filter hook prerouting priority -400; udp dport 7 drop; }\n")
+        range_.beside("chain steal { type filter hook prerouting priority -400; udp dport 7 drop; }\n")
         range_.patience = 0.2
         try:
             range_.passed(ground.on_rows("in", 4))
@@ -534,7 +538,7 @@ def noticed(t, range_, profile, seed):
             return
         finally:
             range_.patience = 5
-            range_.translate("")
+            range_.beside()
         raise tap.Failure("nobody has missed them")
 
 

@@ -130,7 +130,8 @@ def qumulo(t, lab, net, vsftpd, rpcbind, ganesha):
     }
     with under(t, net, "Qumulo, no pinholed", text):
         each(t, "Qumulo, no pinholed", {
-            **{f"no {what}, though one can log in": lambda m=mode: tap.true(curl.fails(m, "download"), "it worked")
+            **{f"no {what}, though one can log in":
+               lambda m=mode: tap.true(curl.fails(m, "download"), "it worked")
                for what, mode in zip(transfers, clients.PASSIVE)},
             **{f"no mount over IPv{f}": fails(lambda f=f: mounts.list(f, seconds=SHORT)) for f in FAMILIES},
             **{f"rpcbind may be asked over IPv{f}": lambda f=f: asking.run(f) for f in FAMILIES},
@@ -144,7 +145,8 @@ def qumulo(t, lab, net, vsftpd, rpcbind, ganesha):
             each(t, name, {
                 **transfers,
                 **{f"FTP, upload and listing over IPv{f}": lambda f=f: [
-                    curl.transfer((f, "EPSV"), op, vsftpd.site) for op in ("upload", "list")] for f in FAMILIES},
+                    curl.transfer((f, "EPSV"), op, vsftpd.site) for op in ("upload", "list")]
+                   for f in FAMILIES},
                 **{f"NFS, listed, read and written over IPv{f}": lambda f=f: [
                     mounts.list(f), mounts.read(f), mounts.write(ganesha.local, f)] for f in FAMILIES},
             })  # fmt: skip
