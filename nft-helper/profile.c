@@ -91,8 +91,8 @@ static int check_define(const char *name, char *error)
 /* Everything that the rule set defines has a name of its own, and none is nft's. */
 static int check_names(const struct profile *p, char *error)
 {
-	static const char *const taken[] = { PROFILE_INSIDE, PROFILE_RESCUE, "also_in_tcp",
-		"also_in_udp", "also_out_tcp", "also_out_udp" };
+	static const char *const taken[] = { PROFILE_INSIDE, PROFILE_RESCUE, PROFILE_PASS,
+		"also_in_tcp", "also_in_udp", "also_out_tcp", "also_out_udp" };
 	char set[CAT_WORD + 1];
 	int ret = 0;
 
@@ -328,6 +328,8 @@ static int no_such_switch(const struct profile *p, const char *name, char *error
 		add_word(list, sizeof(list), p->services[i].name);
 	if (p->ping)
 		add_word(list, sizeof(list), PROFILE_PING);
+	if (p->about->containers)
+		add_word(list, sizeof(list), PROFILE_PASS);
 	if (p->rescue)
 		add_word(list, sizeof(list), PROFILE_RESCUE);
 	return invalid(
@@ -344,6 +346,8 @@ static int settle_switches(struct profile *p, char *error)
 			s->on = sw->on;
 		else if (p->ping && strcmp(sw->service, PROFILE_PING) == 0)
 			p->ping_on = sw->on;
+		else if (p->about->containers && strcmp(sw->service, PROFILE_PASS) == 0)
+			p->pass_on = sw->on;
 		else if (p->rescue && strcmp(sw->service, PROFILE_RESCUE) == 0)
 			p->rescue_on = sw->on;
 		else

@@ -85,11 +85,13 @@ struct profile {
 	bool rescue_on;
 	bool ping; /* no row is about icmp: there is a switch ping, on, echo requests of anybody */
 	bool ping_on;
+	bool pass_on; /* of a host with containers: the switch pass_on, off */
 };
 
 #define PROFILE_RESCUE "rescue_ssh"
 #define PROFILE_ADMINS "admins"
 #define PROFILE_PING   "ping"
+#define PROFILE_PASS   "pass_on"
 #define PROFILE_INSIDE "inside"
 
 /*

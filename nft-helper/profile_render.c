@@ -202,7 +202,9 @@ static void define_inside(FILE *to, const struct profile *p)
 /* The width of the longest name. */
 static size_t switch_width(const struct profile *p)
 {
-	size_t width = p->rescue ? strlen(PROFILE_RESCUE) : strlen(PROFILE_PING);
+	size_t width = p->rescue              ? strlen(PROFILE_RESCUE)
+		       : p->about->containers ? strlen(PROFILE_PASS)
+					      : strlen(PROFILE_PING);
 
 	for (size_t i = 0; i < p->n_services; i++)
 		if (strlen(p->services[i].name) > width)
@@ -250,6 +252,9 @@ static void define_switches(FILE *to, const struct profile *p)
 	if (p->ping)
 		define_switch(to, width, PROFILE_PING, p->ping_on,
 		    "not in the document: echo requests, from and to anybody");
+	if (p->about->containers)
+		define_switch(to, width, PROFILE_PASS, p->pass_on,
+		    "not in the document: to containers by their own addresses, and to others");
 	if (p->rescue)
 		define_switch(to, width, PROFILE_RESCUE, p->rescue_on,
 		    "not in the document, which lets nobody log in: tcp 22 from " PROFILE_ADMINS);
@@ -661,6 +666,15 @@ static void last_rules(FILE *to, enum cat_direction direction)
 	    word, word, word);
 }
 
+/* Whoever routes a container's address by way of this host would reach its every port. */
+static void pass_on(FILE *to)
+{
+	comment(to, "\t\t", "for a container by its own address, or for another host");
+	(void)fputs("\t\tfib daddr type unicast jump $" PROFILE_PASS "\n"
+		    "\t\tfib daddr type unicast drop\n\n",
+	    to);
+}
+
 static void input(FILE *to, const struct profile *p)
 {
 	if (p->about->containers) {
@@ -672,16 +686,15 @@ static void input(FILE *to, const struct profile *p)
 		    "\tchain prerouting {\n"
 		    "\t\ttype filter hook prerouting priority dstnat - 10; policy drop;\n\n",
 		    to);
-		comment(to, "\t\t", "on its way through this host, to somebody else");
-		(void)fputs("\t\tfib daddr type unicast accept\n"
-			    "\t\tiifname @" PROFILE_INSIDE " accept\n",
-		    to);
+		(void)fputs("\t\tiifname @" PROFILE_INSIDE " accept\n", to);
 	} else {
 		(void)fputs("\n\tchain input {\n"
 			    "\t\ttype filter hook input priority filter; policy drop;\n\n",
 		    to);
 	}
 	known_flows(to, CAT_IN);
+	if (p->about->containers)
+		pass_on(to);
 	icmp(to, p, CAT_IN);
 	(void)fputs("\n", to);
 	jumps(to, p, CAT_IN);

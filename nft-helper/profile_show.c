@@ -177,6 +177,8 @@ static json_t *switches_json(const struct profile *p)
 		    object, p->services[i].name, json_boolean(p->services[i].on));
 	if (p->ping)
 		(void)json_object_set_new(object, PROFILE_PING, json_boolean(p->ping_on));
+	if (p->about->containers)
+		(void)json_object_set_new(object, PROFILE_PASS, json_boolean(p->pass_on));
 	if (p->rescue)
 		(void)json_object_set_new(object, PROFILE_RESCUE, json_boolean(p->rescue_on));
 	return object;

@@ -138,7 +138,7 @@ class Profile:
 
     def extras(self):
         """Switches that no row has."""
-        return ["ping"] * self.ping + ["rescue_ssh"] * self.rescue
+        return ["ping"] * self.ping + ["pass_on"] * self.containers + ["rescue_ssh"] * self.rescue
 
     def peers(self):
         """Roles that rows are about."""

@@ -353,6 +353,15 @@ def containers(t, range_, ground, insides):
                     tap.true(not connected(flow, 0), "the stranger is through")
                     tap.equal(behind.read(), (0, 0))
         range_.beside()
+        with t.case(f"{name}: by its own address a container is nobody's, not even a peer's"):
+            for caller, at in ((STRANGER[family], 4711), (source, port)):
+                with profiles.Gauge(range_.host, caller, "tcp", at, probe.BEFORE_TRANSLATION) as gauge:
+                    with start_from(range_.outside, family, caller, there[family], at):
+                        gauge.dropped()
+        with t.case(f"{name}: unless the host passes on packets"):
+            range_.load(ground.render(on=everything_on(profile) + ["pass_on"]))
+            close(*talk(range_.outside, family, STRANGER[family], (there[family], 4711), 0, ns))
+            range_.load(ground.render(on=everything_on(profile)))
         with t.case(f"{name}: containers reach the host and, through it, everybody"):
             for device in profile.inside:
                 inside, at_host, at_container = insides[device]
