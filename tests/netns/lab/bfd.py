@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import sys
 import time
@@ -521,9 +522,12 @@ class Party:
 
     def stop(self):
         """All at once and without a word, so that none is told of the others' end."""
-        for speaker in self.speakers.values():
-            if speaker.running():
-                speaker.kill()
+        alive = [s for s in self.speakers.values() if s.running()]
+        for speaker in alive:
+            for process in speaker.processes():
+                process.signal(signal.SIGKILL)
+        for speaker in alive:
+            speaker.kill()
 
     def wait_up(self, seconds):
         for session in self.sessions:
