@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The nftables rule set in force, as far as pinholed depends on it: would a packet that belongs to
- * a pinhole get through? Beside table.c and rules.c this is the second user of libnftnl, and it
- * only reads. Everything that it does not understand counts as "depends".
+ * a pinhole get through? Everything that is not understood counts as "depends".
  */
 #ifndef RULESET_H
 #define RULESET_H
@@ -58,5 +57,8 @@ struct ruleset {
  */
 int ruleset_read(struct ruleset *out, uint32_t mark_mask);
 void ruleset_free(struct ruleset *r);
+
+/* As nft writes a family, NFPROTO_*; "?" for one that it does not have. */
+const char *ruleset_family_word(uint32_t family);
 
 #endif
