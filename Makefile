@@ -5,11 +5,13 @@
 #   sudo make demo       a strict firewall passes FTP, told step by step
 #   sudo make check      all tests; without root those that need none, and a word about the others
 #   sudo make install    below PREFIX (/usr/local)
+#   make profiles        rules/profiles anew, from rules/catalogue
 #
 #   SAN=1   address and undefined-behaviour sanitizers, objects below build/san/
 #   CI=1    warnings are errors
 #   V=1     show the commands
 #   WITH_XT=no   without the iptables extensions, which are built wherever libxtables is
+#   DOCUMENTS=DIR   check: hold the port catalogue against the vendors' documents, too
 
 VERSION    := 0.1.0
 CC         ?= cc
@@ -19,6 +21,7 @@ SYSCONFDIR ?= /etc
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 MANDIR     ?= $(PREFIX)/share/man
 COMPDIR    ?= $(PREFIX)/share/bash-completion/completions
+DATADIR    ?= $(PREFIX)/share/pinholed
 DESTDIR    ?=
 WITH_XT    ?= $(shell $(PKG_CONFIG) --exists xtables && echo yes || echo no)
 XTLIBDIR   ?= $(shell $(PKG_CONFIG) --variable=xtlibdir xtables)
@@ -37,7 +40,7 @@ HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPI
 OPT    ?= -O2 -g
 override CFLAGS   += -std=gnu17 $(WARN) $(OPT) $(HARDEN) $(SANFLAGS)
 override CPPFLAGS += -Iinclude -Ikmod-free -D_GNU_SOURCE -DPH_VERSION='"$(VERSION)"' \
-                     -DPH_SYSCONFDIR='"$(SYSCONFDIR)"' -MMD -MP
+                     -DPH_SYSCONFDIR='"$(SYSCONFDIR)"' -DPH_DATADIR='"$(DATADIR)"' -MMD -MP
 override LDFLAGS  += -pie -Wl,-z,relro,-z,now $(SANFLAGS)
 
 Q := $(if $(V),,@)
@@ -52,7 +55,9 @@ DAEMON_LIB  = $(shell $(PKG_CONFIG) --libs libnftnl libnetfilter_conntrack libne
               libsystemd jansson libconfuse libcap-ng libseccomp libtirpc) -pthread
 # Who gets through the rule set in force.
 WALK       := ruleset_dump ruleset_decode ruleset_walk ruleset_way ruleset_state ruleset_cells ruleset_xt addrset pool
-CTL        := pinholectl ctl_client show doctor ruleset $(WALK) capture replay conf describe
+PROFILE    := profile profile_settings profile_render profile_words catalogue nft_words text textfile
+CTL        := pinholectl ctl_client show doctor ruleset $(WALK) capture replay conf describe \
+              profile_cmd profile_show $(PROFILE)
 CTL_LIB     = $(shell $(PKG_CONFIG) --libs libnftnl libmnl libpcap jansson libconfuse)
 
 UNIT_SRC    := $(sort $(wildcard tests/unit/*.c))
@@ -109,6 +114,9 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/unit/lib/world.o $(LIB)
 	@echo "  LD    $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs check)
 
+$(BUILD)/unit/test_catalogue $(BUILD)/unit/test_profile: $(call objects,$(PROFILE))
+$(BUILD)/tests/unit/test_catalogue.o $(BUILD)/tests/unit/test_profile.o: CPPFLAGS += -Inft-helper
+
 $(BUILD)/unit/test_field: $(BUILD)/xt-ext/field.o
 $(BUILD)/tests/unit/test_field.o: CPPFLAGS += -Ixt-ext
 
@@ -132,6 +140,20 @@ $(BUILD)/nft-helper/rpcmap.o $(BUILD)/tests/adapter/test_rpcmap.o: \
   CPPFLAGS += $(shell $(PKG_CONFIG) --cflags libtirpc)
 $(BUILD)/tests/adapter/%.o: CPPFLAGS += -Inft-helper
 
+# --- the profiles ------------------------------------------------------------------------------
+# Committed, so that they can be read; tests/profiles.t says when they are to be made anew.
+CATALOGUE := $(sort $(filter-out %/numbers.tsv %/exclusions.tsv,$(wildcard rules/catalogue/*.tsv)))
+PROFILES  := $(sort $(wildcard rules/profiles/*.nft))
+
+PROFILE_CTL = $(BUILD)/pinholectl --catalogue rules/catalogue profile
+
+profiles: $(BUILD)/pinholectl
+	@mkdir -p rules/profiles && rm -f rules/profiles/*.nft
+	@names=$$($(PROFILE_CTL) list | awk 'NR > 1 { print $$1 }') && for name in $$names; do \
+	  echo "  NFT   $$name"; \
+	  $(PROFILE_CTL) render $$name >rules/profiles/$$name.nft 2>$(BUILD)/profiles.log || \
+	    { cat $(BUILD)/profiles.log; exit 1; }; done
+
 clean:
 	rm -rf build
 
@@ -143,7 +165,7 @@ deps:
 # Everything that speaks TAP goes through one prove, whose summary is the last word.
 # Those that only wait for programs of their own run two at a time, first; BFD and all else one by one.
 PROVE := prove -j 2 --rules='par=tests/netns/t/9*.t' -e 'env CK_TAP_LOG_FILE_NAME=- CK_VERBOSITY=silent PH_BUILD=$(abspath $(BUILD))'
-T_ANY  = tests/layout.t tests/vectors/run $(UNIT_BIN)
+T_ANY  = tests/layout.t tests/catalogue.t tests/profiles.t tests/vectors/run $(UNIT_BIN)
 T_ROOT = $(ADAPTER_BIN) $(sort $(wildcard tests/netns/t/*.t))
 
 check: deps
@@ -218,7 +240,8 @@ format:
 # --- installing --------------------------------------------------------------------------------
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(SYSCONFDIR)/pinholed $(DESTDIR)$(UNITDIR) \
-	  $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(COMPDIR)
+	  $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(COMPDIR) \
+	  $(DESTDIR)$(DATADIR)/catalogue $(DESTDIR)$(DATADIR)/profiles
 	install -m 755 $(BUILD)/pinholed $(BUILD)/pinholectl $(DESTDIR)$(PREFIX)/sbin
 	test -e $(DESTDIR)$(SYSCONFDIR)/pinholed/pinholed.conf || \
 	  install -m 644 nft-helper/pinholed.conf $(DESTDIR)$(SYSCONFDIR)/pinholed
@@ -232,17 +255,21 @@ ifneq ($(XT_LIB),)
 	install -m 644 docs/libxt_pinhole.8 $(DESTDIR)$(MANDIR)/man8
 endif
 	install -m 644 nft-helper/pinholectl.bash-completion $(DESTDIR)$(COMPDIR)/pinholectl
+	install -m 644 $(CATALOGUE) $(DESTDIR)$(DATADIR)/catalogue
+	install -m 644 $(PROFILES) $(DESTDIR)$(DATADIR)/profiles
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/pinholed $(DESTDIR)$(PREFIX)/sbin/pinholectl \
 	  $(DESTDIR)$(UNITDIR)/pinholed.service $(DESTDIR)$(MANDIR)/man5/pinholed.conf.5 \
 	  $(DESTDIR)$(MANDIR)/man8/pinholed.8 $(DESTDIR)$(MANDIR)/man8/pinholectl.8 \
-	  $(DESTDIR)$(COMPDIR)/pinholectl
+	  $(DESTDIR)$(COMPDIR)/pinholectl $(CATALOGUE:rules/%=$(DESTDIR)$(DATADIR)/%) \
+	  $(PROFILES:rules/%=$(DESTDIR)$(DATADIR)/%)
+	rmdir $(addprefix $(DESTDIR)$(DATADIR),/catalogue /profiles /) 2>/dev/null || true
 ifneq ($(XT_LIB),)
 	rm -f $(XT_LIB:$(BUILD)/xt-ext/%=$(DESTDIR)$(XTLIBDIR)/%) $(DESTDIR)$(MANDIR)/man8/libxt_pinhole.8
 endif
 
-.PHONY: all clean deps check check-built check-unit check-netns check-vm soak demo bench fuzz lint format install uninstall
+.PHONY: all profiles clean deps check check-built check-unit check-netns check-vm soak demo bench fuzz lint format install uninstall
 .SECONDARY:
 -include $(wildcard $(BUILD)/kmod-free/*.d $(BUILD)/kmod-free/track/*.d $(BUILD)/nft-helper/*.d $(BUILD)/xt-ext/*.d \
   $(BUILD)/tests/*/*.d $(BUILD)/tests/*/*/*.d)

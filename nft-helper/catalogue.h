@@ -10,10 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CAT_WORD  32  /* names of systems, roles, peers, services; with the NUL */
-#define CAT_PORTS 16  /* ranges in one cell */
-#define CAT_LIST  12  /* words in one cell */
-#define CAT_ERROR 512 /* enough for any message of catalogue_load() */
+#define CAT_WORD  32   /* names of systems, roles, peers, services; with the NUL */
+#define CAT_PORTS 16   /* ranges in one cell */
+#define CAT_LIST  12   /* words in one cell */
+#define CAT_ERROR 2048 /* enough for any message, lists of names included */
 
 enum cat_direction { CAT_IN, CAT_OUT, CAT_LOCAL };
 enum cat_need { CAT_REQUIRED, CAT_OPTIONAL, CAT_CONDITIONAL, CAT_UNUSED };
@@ -59,7 +59,8 @@ struct cat_words {
 };
 
 struct cat_row {
-	char system[CAT_WORD], row[CAT_WORD], peer[CAT_WORD], service[CAT_WORD];
+	char system[CAT_WORD], row[CAT_WORD], service[CAT_WORD];
+	char peer[CAT_WORD];  /* a role, "any", or "" when direction is local */
 	const char *document; /* name of the file without ".tsv" */
 	const char *lines;    /* as written */
 	struct cat_words roles;
@@ -109,18 +110,30 @@ struct catalogue {
 };
 
 /*
- * Reads documents.tsv, peers.tsv, profiles.tsv and the rows of every document from dir. 0; -EINVAL
+ * Reads documents.tsv, peers.tsv, the rows of every document and profiles.tsv from dir. 0; -EINVAL
  * for what they say; other -errno when they cannot be read. On failure *out is empty and
  * error[CAT_ERROR] holds one line, "FILE:LINE: what is wrong with 'WORD'".
  */
 int catalogue_load(struct catalogue *out, const char *dir, char *error);
 void catalogue_free(struct catalogue *c);
 
+/*
+ * The words of one cell by themselves, for others who read the same words: "22,9000-9010" (or
+ * "any"), sorted or not, none twice. NULL when they are good, else what is wrong with text.
+ */
+const char *catalogue_parse_ports(const char *text, struct cat_ports *out);
+/* A name: [a-z][a-z0-9_]*, and short enough. */
+bool catalogue_is_name(const char *text, size_t len);
+/* What can be the name of an interface; a * at its end stands for any rest. */
+bool catalogue_is_interface(const char *text, size_t len);
+
 /* NULL when there is none of that name. */
 const struct cat_profile *catalogue_profile(const struct catalogue *c, const char *name);
 /* What the documents of this system mean by a peer role; "" when nothing is said. */
 const char *catalogue_peer(const struct catalogue *c, const char *system, const char *name);
-/* The word of rules/catalogue/README.md; NULL for anything but one bit. */
+/* The words of rules/catalogue/README.md; NULL for anything but one bit. */
 const char *catalogue_fact_word(unsigned int fact);
+const char *catalogue_need_word(enum cat_need need);
+const char *catalogue_direction_word(enum cat_direction direction);
 
 #endif

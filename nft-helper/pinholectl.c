@@ -16,6 +16,7 @@
 #include "describe.h"
 #include "doctor.h"
 #include "pinhole/ctl.h"
+#include "profile_cmd.h"
 #include "replay.h"
 #include "show.h"
 
@@ -27,6 +28,7 @@ struct call {
 	const struct command *command;
 	const char *socket;
 	const char *config; /* --config, or NULL */
+	struct profile_request profile;
 	bool json;
 	int argc; /* what follows the command */
 	char **argv;
@@ -39,7 +41,7 @@ struct command {
 	const char *summary;
 	const char *help;
 	int min_args, max_args;
-	bool takes_config;
+	bool takes_config, takes_profile;
 };
 
 /* --- saying no ----------------------------------------------------------------------------- */
@@ -510,6 +512,20 @@ static int run_doctor(const struct call *call)
 	return ok ? DONE : NO;
 }
 
+/* --- profiles ------------------------------------------------------------------------------ */
+
+static int run_profile(const struct call *call)
+{
+	char error[CAT_ERROR] = "";
+	const char *word;
+	int ret;
+
+	ret = profile_command(&call->profile, call->json, call->argc, call->argv, error, &word);
+	if (ret > 0)
+		return wrong_usage(call->command, error, word);
+	return ret < 0 ? no("%s", error) : DONE;
+}
+
 /* --- the command line ---------------------------------------------------------------------- */
 
 static const struct command commands[] = {
@@ -630,6 +646,34 @@ static const struct command commands[] = {
 	    .max_args = 1,
 	    .takes_config = true,
 	},
+	{
+	    .name = "profile",
+	    .run = run_profile,
+	    .usage = "list | show NAME|FILE | render NAME|FILE\n"
+		     "       [--define ROLE=PREFIX,...] [--with SERVICE,...] "
+		     "[--without SERVICE,...] [--catalogue DIR]",
+	    .summary = "strict nftables rule sets for systems whose ports are documented",
+	    .help =
+		"list     the profiles there are\n"
+		"show     what one lets through, who is meant, what the documents leave open\n"
+		"render   the rule set, for nft -f, on standard output\n"
+		"\n"
+		"FILE, a name with a / or ending in .nft, is such a rule set: the lists and\n"
+		"switches at its head hold, and only they. Render it anew after an update.\n"
+		"  --define ROLE=PREFIX,...   who is meant: addresses and networks, IPv4 and "
+		"IPv6;\n"
+		"                             also_in_tcp=PORT,... (also_in_udp, also_out_tcp,\n"
+		"                             also_out_udp): ports of your own; inside=NAME,...:\n"
+		"                             interfaces of containers\n"
+		"  --with SERVICE,...         switched on\n"
+		"  --without SERVICE,...      switched off\n"
+		"  --catalogue DIR            instead of " PROFILE_CATALOGUE "\n"
+		"Options may be repeated; what is set twice holds as set last. Needs neither\n"
+		"root nor a daemon. --json with list and show: one object.\n",
+	    .min_args = 1,
+	    .max_args = 2,
+	    .takes_profile = true,
+	},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -664,13 +708,17 @@ static const struct command *command_of(const char *word)
 	return NULL;
 }
 
-enum { OPT_JSON = 256, OPT_CONFIG };
+enum { OPT_JSON = 256, OPT_CONFIG, OPT_CATALOGUE, OPT_DEFINE, OPT_WITH, OPT_WITHOUT };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, 's' },
 	{ "runtime-dir", required_argument, NULL, 'r' },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "config", required_argument, NULL, OPT_CONFIG },
+	{ "catalogue", required_argument, NULL, OPT_CATALOGUE },
+	{ "define", required_argument, NULL, OPT_DEFINE },
+	{ "with", required_argument, NULL, OPT_WITH },
+	{ "without", required_argument, NULL, OPT_WITHOUT },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -697,6 +745,11 @@ static int run(const struct call *call)
 		return wrong_usage(c, "one argument too many:", call->argv[c->max_args]);
 	if (call->config && !c->takes_config)
 		return wrong_usage(c, "not an option of this command:", "--config");
+	if (!c->takes_profile && call->profile.catalogue)
+		return wrong_usage(c, "not an option of this command:", "--catalogue");
+	if (!c->takes_profile && call->profile.n)
+		return wrong_usage(
+		    c, "not an option of this command, with", call->profile.option[0].text);
 	return c->run(call);
 }
 
@@ -722,6 +775,16 @@ int main(int argc, char **argv)
 			break;
 		case OPT_CONFIG:
 			call.config = optarg;
+			break;
+		case OPT_CATALOGUE:
+			call.profile.catalogue = optarg;
+			break;
+		case OPT_DEFINE:
+		case OPT_WITH:
+		case OPT_WITHOUT:
+			if (!profile_request_add(
+				&call.profile, PROFILE_DEFINE + (opt - OPT_DEFINE), optarg))
+				return wrong_usage(NULL, "too many options at", optarg);
 			break;
 		case 'h':
 			help = true;

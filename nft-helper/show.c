@@ -268,6 +268,36 @@ struct show_table *show_table_sessions(void)
 	return table_of(columns, sizeof(columns) / sizeof(columns[0]));
 }
 
+struct show_table *show_table_profiles(void)
+{
+	static const struct column columns[] = {
+		{ "NAME", cell_plain, "name", false },
+		{ "OUTPUT", cell_plain, "output", false },
+		{ "CONTAINERS", cell_plain, "containers", false },
+		{ "TITLE", cell_plain, "title", false },
+	};
+	_Static_assert(sizeof(columns) / sizeof(columns[0]) <= COLUMNS, "widths are kept");
+
+	return table_of(columns, sizeof(columns) / sizeof(columns[0]));
+}
+
+struct show_table *show_table_profile(void)
+{
+	static const struct column columns[] = {
+		{ "DIRECTION", cell_plain, "direction", false },
+		{ "PEER", cell_plain, "peer", false },
+		{ "SERVICE", cell_plain, "service", false },
+		{ "PROTO", cell_plain, "proto", false },
+		{ "PORT", cell_plain, "port", false },
+		{ "SPORT", cell_plain, "sport", false },
+		{ "NEED", cell_plain, "need", false },
+		{ "SWITCH", cell_plain, "switch", false },
+	};
+	_Static_assert(sizeof(columns) / sizeof(columns[0]) <= COLUMNS, "widths are kept");
+
+	return table_of(columns, sizeof(columns) / sizeof(columns[0]));
+}
+
 bool show_table_add(struct show_table *t, const json_t *item)
 {
 	if (t->n_cells + t->n_columns > t->room) {

@@ -17,6 +17,10 @@ struct show_table *show_table_pinholes(void);
 struct show_table *show_table_sessions(void);
 struct show_table *show_table_rpc(void);
 
+/* Of profile_show.h: the profiles; what one lets through. */
+struct show_table *show_table_profiles(void);
+struct show_table *show_table_profile(void);
+
 /* Adds an item; false when memory is out. */
 bool show_table_add(struct show_table *t, const json_t *item);
 

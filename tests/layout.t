@@ -48,6 +48,9 @@ check 'the engine sees itself, abi.h, uthash and libc' \
 	"$own|pinhole/abi\\.h|uthash\\.h|utlist\\.h|$libc" kmod-free/*.[ch]
 check 'the iptables extensions see xtables.h, abi.h, their own header and libc' \
 	"field\\.h|pinhole/abi\\.h|xtables\\.h|linux/netfilter/xt_connmark\\.h|$libc" xt-ext/*.[ch]
+check 'catalogue and profiles see each other, cursors, addresses and libc: neither kernel nor JSON' \
+	"catalogue\\.h|profile\\.h|profile_words\\.h|nft_words\\.h|text(file)?\\.h|cursor\\.h|addr\\.h|pinhole/abi\\.h|$libc" \
+	nft-helper/{catalogue,profile,profile_settings,profile_render,profile_words,nft_words,text,textfile}.[ch]
 only 'nobody outside kmod-free reaches into track/' '(\.\./)*(kmod-free/)?track/' 'kmod-free/.*'
 only 'libxtables stays in xt-ext' 'xtables\.h' 'xt-ext/libxt_.*'
 only 'libnftnl stays in its room' 'libnftnl/' 'nft-helper/(rules|table|ruleset_dump|ruleset_decode)\.[ch]'
