@@ -19,6 +19,7 @@ enum cell_from {
 	CELL_SPORT,
 	CELL_STATE,    /* of conntrack */
 	CELL_MARK,     /* of the flow; mask: the bits that still are the flow's */
+	CELL_OWN,      /* of an address that is not known */
 	CELL_IF_INDEX, /* of an interface other than loopback */
 	CELL_IF_NAME,
 	CELL_IF_TYPE,

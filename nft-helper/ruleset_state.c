@@ -23,6 +23,17 @@ static struct cell byte_of(uint8_t value, uint8_t known)
 
 /* --- the packet ---------------------------------------------------------------------------- */
 
+/* len: 4 or 16. */
+static void set_own(const struct walk_packet *p, struct cell *c, size_t len)
+{
+	if (addr_len(&p->own) == len) {
+		cells_bytes(c, p->own.bytes, len, CELL_ELSEWHERE);
+		return;
+	}
+	for (size_t i = 0; i < len; i++)
+		c[i] = (struct cell){ .from = CELL_OWN };
+}
+
 static void set_addresses(struct packet_state *s, struct cell *src, size_t len)
 {
 	const struct walk_packet *p = s->packet;
@@ -31,8 +42,7 @@ static void set_addresses(struct packet_state *s, struct cell *src, size_t len)
 
 	if (p->peers)
 		cells_peer(peer, len);
-	if (addr_len(&p->own) == len)
-		cells_bytes(own, p->own.bytes, len, CELL_ELSEWHERE);
+	set_own(p, own, len);
 }
 
 static void set_network(struct packet_state *s)
@@ -169,8 +179,18 @@ static size_t meta_len(uint32_t key)
 static void load_interface(
     const struct packet_state *s, struct cell *to, bool out, enum cell_from what)
 {
-	if (s->packet->ordinary && s->packet->out == out)
+	const struct walk_interface *known = s->packet->interface;
+
+	if (!s->packet->ordinary || s->packet->out != out)
+		return;
+	if (!known)
 		cells_not_loopback(to, what);
+	else if (what == CELL_IF_NAME)
+		cells_bytes(to, known->name, sizeof(known->name), CELL_ELSEWHERE);
+	else if (what == CELL_IF_INDEX)
+		cells_word(to, known->index, CELL_ELSEWHERE);
+	else
+		cells_bytes(to, &known->type, sizeof(known->type), CELL_ELSEWHERE);
 }
 
 static void load_meta(const struct packet_state *s, const struct dump_expr *e, struct cell *to)
@@ -248,8 +268,8 @@ static enum truth load_ct_address(
 		return HOLDS;
 	if (src != p->out && p->peers)
 		cells_peer(to, len);
-	else if (src == p->out && addr_len(&p->own) == len)
-		cells_bytes(to, p->own.bytes, len, CELL_ELSEWHERE);
+	else if (src == p->out)
+		set_own(p, to, len);
 	return HOLDS;
 }
 

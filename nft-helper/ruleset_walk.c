@@ -37,6 +37,7 @@ struct walk {
 	struct addrset accepted, dropped, translated;
 	bool untracking; /* perhaps: a rule before conntrack has said so */
 	bool settled, plainly_accepted, sometimes, exhausted;
+	unsigned int looked_at;
 	unsigned int rules;
 	struct walk_event *event;
 	size_t n_events;
@@ -46,7 +47,8 @@ struct walk {
 struct frame {
 	struct addrset on;     /* still on their way through it */
 	struct addrset leaves; /* back to where it was called from */
-	bool sure;             /* whoever is on the way at all is here */
+	bool sure;             /* nothing undecided leads here, and whoever went by is here */
+	bool whole;            /* nobody is anywhere else, or has got through already */
 	bool firm;             /* whoever is in `on` is here, and not perhaps */
 	bool about;
 	unsigned int depth;
@@ -62,9 +64,10 @@ struct step {
 
 static const struct addrset nobody;
 
-static bool certain(const struct step *s)
+/* Does whatever is on its way at all do what the rule says? Else there are two kinds of them. */
+static bool everybody(const struct walk *w, const struct step *s)
 {
-	return addrset_equal(s->sure, s->on);
+	return s->f->whole && !s->f->leaves.n && !w->accepted.n && addrset_equal(s->sure, s->f->on);
 }
 
 static void start(struct walk *w, struct walker *walker, const struct walk_packet *p)
@@ -88,6 +91,7 @@ static void finish(struct walk *w, struct walk_result *out)
 		.n_events = w->event ? w->n_events : 0,
 		.plainly_accepted = w->plainly_accepted,
 		.sometimes = w->sometimes,
+		.looked_at = w->looked_at & (WALK_ABOUT_INTERFACE | WALK_ABOUT_OWN),
 	};
 	if (w->exhausted)
 		out->accepted = out->dropped = w->scope.peers;
@@ -158,6 +162,7 @@ static void obey(struct walk *w, struct step *s, int verdict, const struct dump_
 	case NFT_GOTO:
 		back = chain ? walk_rules(w, chain, may,
 				   (struct frame){ .sure = f->sure && sure,
+				       .whole = f->whole && !f->leaves.n && sure,
 				       .firm = f->firm && firm,
 				       .about = s->about,
 				       .depth = f->depth })
@@ -198,9 +203,11 @@ static unsigned int about_of(const struct cell *c, size_t len)
 	unsigned int about = 0;
 
 	for (size_t i = 0; i < len; i++)
-		about |= c[i].from == CELL_STATE  ? WALK_ABOUT_STATE
-			 : c[i].from == CELL_MARK ? WALK_ABOUT_MARK
-						  : 0;
+		about |= c[i].from == CELL_STATE      ? WALK_ABOUT_STATE
+			 : c[i].from == CELL_MARK     ? WALK_ABOUT_MARK
+			 : c[i].from == CELL_OWN      ? WALK_ABOUT_OWN
+			 : c[i].from >= CELL_IF_INDEX ? WALK_ABOUT_INTERFACE
+						      : 0u;
 	return about;
 }
 
@@ -220,6 +227,8 @@ static void require(struct walk *w, struct step *s, struct cond c, unsigned int 
 	case HOLDS:
 		break;
 	}
+	if (c.truth == DEPENDS || (c.truth == SPLITS && !addrset_equal(c.sure, c.may)))
+		w->looked_at |= about;
 	s->done |= !s->may.n;
 	if (s->may.n && (about & w->state.packet->about))
 		s->about = true;
@@ -250,7 +259,7 @@ static void step_payload_set(struct walk *w, const struct step *s, const struct 
 	size_t have = e->key == NFT_PAYLOAD_NETWORK_HEADER ? STATE_NET : STATE_TH;
 
 	for (size_t i = 0; header && i < e->len && e->offset + i < have; i++)
-		if (s->f->sure && certain(s))
+		if (everybody(w, s))
 			header[e->offset + i] = reg(w, e->sreg)[i];
 		else
 			cells_join(&header[e->offset + i], &reg(w, e->sreg)[i], 1);
@@ -263,7 +272,7 @@ static void write_mark(
 	/* A question about a mark is about one that is written behind all rules. */
 	if (!w->state.packet->ordinary)
 		return;
-	if (s->f->sure && certain(s))
+	if (everybody(w, s))
 		memcpy(mark, value, 4 * sizeof(*mark));
 	else
 		cells_join(mark, value, 4);
@@ -398,7 +407,7 @@ static void forget_destination(struct walk *w)
 static void translate(struct walk *w, struct step *s, const struct cell *port)
 {
 	struct cell to[2] = { { .known = 0 } };
-	bool sure = s->f->sure && certain(s);
+	bool sure = everybody(w, s);
 
 	if (port)
 		memcpy(to, port, sizeof(to));
@@ -429,7 +438,7 @@ static void step_notrack(struct walk *w, const struct step *s)
 	if (w->state.tracking != TRACK_BEFORE)
 		return; /* too late: conntrack has its entry */
 	w->untracking = true;
-	w->state.tracking = s->f->sure && certain(s) ? TRACK_NEVER : TRACK_PERHAPS;
+	w->state.tracking = everybody(w, s) ? TRACK_NEVER : TRACK_PERHAPS;
 }
 
 static void step_target(struct walk *w, struct step *s, const struct dump_expr *e)
@@ -618,6 +627,7 @@ static struct addrset walk_rules(
 	struct frame f = {
 		.on = on,
 		.sure = from.sure,
+		.whole = from.whole,
 		.firm = from.firm,
 		.about = from.about,
 		.depth = from.depth + 1,
@@ -653,7 +663,7 @@ static void walk_base(struct walk *w, const struct dump_chain *c, struct addrset
 
 	w->base = c;
 	w->accepted = nobody;
-	through = walk_rules(w, c, on, (struct frame){ .sure = sure, .firm = sure });
+	through = walk_rules(w, c, on, (struct frame){ .sure = sure, .whole = sure, .firm = sure });
 	note(w, c->drops ? WALK_DROPS : WALK_ACCEPTS, NULL, through,
 	    !addrset_meets(through, w->accepted) && !addrset_meets(through, w->dropped));
 	if (!w->settled)

@@ -11,8 +11,19 @@
 
 #define WALK_EVENTS 48
 
-/* What a question may be about, for walk_result.sometimes. */
-enum { WALK_ABOUT_STATE = 1, WALK_ABOUT_MARK = 2 };
+/* What a question may be about, for walk_result.sometimes; and what an answer may depend on. */
+enum {
+	WALK_ABOUT_STATE = 1,
+	WALK_ABOUT_MARK = 2,
+	WALK_ABOUT_INTERFACE = 4,
+	WALK_ABOUT_OWN = 8, /* the address on this side */
+};
+
+struct walk_interface {
+	char name[16]; /* with NULs behind it */
+	uint32_t index;
+	uint16_t type; /* ARPHRD_* */
+};
 
 /* A first packet to this host, or from it. */
 struct walk_packet {
@@ -22,6 +33,7 @@ struct walk_packet {
 	/* The addresses of the other side in question; NULL: not known, and not asked. Borrowed. */
 	const struct addrset *peers;
 	struct addr own; /* the address on this side; FAMILY_NONE: not known */
+	const struct walk_interface *interface; /* that it comes or leaves by; NULL: not known */
 	int dport, sport;
 	int icmp_type, icmp_code;
 	uint32_t state; /* of conntrack: a bit of nf_tables (1 << (ctinfo + 1)) */
@@ -58,6 +70,8 @@ struct walk_result {
 	bool plainly_accepted;
 	/* A rule about the question accepts under further conditions. */
 	bool sometimes;
+	/* What conditions looked at that could not be decided, and is not in the description. */
+	unsigned int looked_at; /* WALK_ABOUT_INTERFACE, WALK_ABOUT_OWN */
 };
 
 struct walker;

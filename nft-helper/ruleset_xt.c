@@ -197,6 +197,8 @@ static struct cond orig_address(
 	uint8_t value[16], masked[16];
 	size_t len = m->s->addr_len;
 
+	if (!peer && own->family == FAMILY_NONE)
+		m->about |= WALK_ABOUT_OWN;
 	if (!len || (!peer && own->family == FAMILY_NONE))
 		return cond_of(DEPENDS);
 	if (peer)
@@ -364,6 +366,8 @@ static struct cond match_iprange(struct match *m)
 		memcpy(hi, &r.src_max, sizeof(hi));
 		c = inverted(m, cells_within(m->s, src, lo, hi, len), r.flags & IPRANGE_SRC_INV);
 	}
+	if (m->p->packet->own.family == FAMILY_NONE)
+		m->about |= WALK_ABOUT_OWN;
 	if (r.flags & IPRANGE_DST) {
 		memcpy(lo, &r.dst_min, sizeof(lo));
 		memcpy(hi, &r.dst_max, sizeof(hi));
