@@ -56,9 +56,10 @@ DAEMON_LIB  = $(shell $(PKG_CONFIG) --libs libnftnl libnetfilter_conntrack libne
 # Who gets through the rule set in force.
 WALK       := ruleset_dump ruleset_decode ruleset_walk ruleset_way ruleset_state ruleset_cells ruleset_xt addrset pool
 PROFILE    := profile profile_settings profile_render profile_words catalogue nft_words text textfile
+AUDIT      := audit audit_findings audit_show reach listening ruleset_alike rpcmap
 CTL        := pinholectl ctl_client show doctor ruleset $(WALK) capture replay conf describe \
-              profile_cmd profile_show $(PROFILE)
-CTL_LIB     = $(shell $(PKG_CONFIG) --libs libnftnl libmnl libpcap jansson libconfuse)
+              profile_cmd profile_show $(PROFILE) $(AUDIT)
+CTL_LIB     = $(shell $(PKG_CONFIG) --libs libnftnl libmnl libpcap jansson libconfuse libtirpc) -pthread
 
 UNIT_SRC    := $(sort $(wildcard tests/unit/*.c))
 UNIT_BIN    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)

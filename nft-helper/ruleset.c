@@ -285,3 +285,14 @@ void ruleset_free(struct ruleset *r)
 	free(r->helpers);
 	memset(r, 0, sizeof(*r));
 }
+
+bool ruleset_legacy(bool ip6)
+{
+	FILE *f = fopen(ip6 ? "/proc/net/ip6_tables_names" : "/proc/net/ip_tables_names", "re");
+	char line[64];
+	bool in_use = f && fgets(line, sizeof(line), f);
+
+	if (f)
+		(void)fclose(f);
+	return in_use;
+}

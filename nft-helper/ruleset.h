@@ -58,6 +58,9 @@ struct ruleset {
 int ruleset_read(struct ruleset *out, uint32_t mark_mask);
 void ruleset_free(struct ruleset *r);
 
+/* Whether iptables-legacy (ip6tables-legacy) has a table in use, which cannot be read here. */
+bool ruleset_legacy(bool ip6);
+
 /* As nft writes a family, NFPROTO_*; "?" for one that it does not have. */
 const char *ruleset_family_word(uint32_t family);
 
