@@ -2,7 +2,8 @@
 /*
  * A span begins where the last one ended; each of the ways that make a difference there is asked,
  * and the span ends where the first of their answers does. A rule set can be such that this goes on
- * port by port: then what is left is asked at once, without a port, and mostly cannot be said.
+ * source port by source port: then what is left of these is asked at once, and mostly cannot be
+ * said.
  */
 #include "reach.h"
 
@@ -14,8 +15,7 @@
 #include <string.h>
 #include "ruleset_alike.h"
 
-#define SPANS_MAX     4096
-#define SPORTS_MAX    64
+#define SPORTS_MAX    32
 #define ADDRESSES_MAX 16
 #define WAYS_TEXT     256
 #define RANGES_MAX    4 /* of source ports that are named */
@@ -527,17 +527,16 @@ static void name_ways(struct reach *r, const struct reach_question *q, const str
 int reach_ask(struct reach *r, const struct reach_question *q, struct reach_spans *out)
 {
 	uint32_t port = q->lo;
-	size_t room = 0, asked = 0;
+	size_t room = 0;
 	int ret = 0;
 
 	*out = (struct reach_spans){ .n = 0 };
 	do {
 		struct answer a = { .span = { .lo = (uint16_t)port, .hi = q->hi } };
-		bool one = q->lo && asked++ < SPANS_MAX;
 
 		pool_reset(&r->scratch);
-		ret = ask_port(r, q, one ? (int)port : -1, &a);
-		if (!one || a.span.hi > q->hi)
+		ret = ask_port(r, q, q->lo ? (int)port : -1, &a);
+		if (!q->lo || a.span.hi > q->hi)
 			a.span.hi = q->hi;
 		name_ways(r, q, &a, a.span.by);
 		name_ways(r, q, &a, a.span.drop);

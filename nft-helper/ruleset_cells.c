@@ -279,6 +279,19 @@ static uint16_t be16(const uint8_t *b)
 	return (uint16_t)(b[0] << 8 | b[1]);
 }
 
+bool cells_port_outside(struct cell_scope *s, const struct cell *c, uint16_t lo, uint16_t hi)
+{
+	struct cell_port *p;
+
+	if (!whole_port(c, 2))
+		return false;
+	p = port_of(s, c);
+	if (p->at >= lo && p->at <= hi)
+		return false;
+	narrow_range(p, lo, hi);
+	return true;
+}
+
 /* --- comparing ----------------------------------------------------------------------------- */
 
 struct cond cond_of(enum truth truth)

@@ -68,6 +68,9 @@ void cells_not_loopback(struct cell *c, enum cell_from from);
 void cells_peer(struct cell *c, size_t len);
 void cells_port(struct cell *c, const struct cell_scope *s, unsigned int which);
 
+/* An unchanged port, in order, that is not from lo to hi; then it has been narrowed. */
+bool cells_port_outside(struct cell_scope *s, const struct cell *c, uint16_t lo, uint16_t hi);
+
 /* Those that are not the same in both become unknown: c holds one or the other. */
 void cells_join(struct cell *c, const struct cell *other, size_t len);
 

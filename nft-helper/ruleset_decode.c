@@ -443,6 +443,46 @@ static void decode_expr(struct decoder *x, struct dump_expr *out)
 	}
 }
 
+static bool loads_dport(const struct dump_expr *e)
+{
+	return e->op == DUMP_PAYLOAD && e->key == NFT_PAYLOAD_TRANSPORT_HEADER && e->offset == 2 &&
+	       e->len == 2;
+}
+
+static bool compares(const struct dump_expr *e, const struct dump_expr *load, uint32_t len)
+{
+	return ((e->op == DUMP_CMP && e->key == NFT_CMP_EQ) ||
+		   (e->op == DUMP_RANGE && !e->inverted)) &&
+	       e->sreg == load->dreg && e->len == len;
+}
+
+static uint16_t be16(const uint8_t *b)
+{
+	return (uint16_t)(b[0] << 8 | b[1]);
+}
+
+/* Pairs of loading and comparing at its beginning, as long as they are about protocol and port. */
+static void note_first_conditions(struct dump_rule *r)
+{
+	for (size_t i = 0; i + 1 < r->n; i += 2) {
+		const struct dump_expr *load = &r->expr[i], *e = &r->expr[i + 1];
+
+		if (load->op == DUMP_META && load->key == NFT_META_L4PROTO &&
+		    compares(e, load, 1) && e->op == DUMP_CMP) {
+			r->has_proto = true;
+			r->proto = e->data[0];
+		} else if (loads_dport(load) && compares(e, load, 2)) {
+			r->has_dport = true;
+			r->dport_lo = be16(e->data);
+			r->dport_hi = be16(e->op == DUMP_RANGE ? e->data2 : e->data);
+			return;
+		} else if (load->op != DUMP_META || load->key != NFT_META_NFPROTO ||
+			   !compares(e, load, 1)) {
+			return;
+		}
+	}
+}
+
 static void decode_rule(struct decoder *x, const struct raw_rule *raw, struct dump_rule *out)
 {
 	struct nftnl_expr_iter *iter;
@@ -468,6 +508,7 @@ static void decode_rule(struct decoder *x, const struct raw_rule *raw, struct du
 	}
 	nftnl_expr_iter_destroy(iter);
 	out->expr = expr;
+	note_first_conditions(out);
 }
 
 /* --- sets ---------------------------------------------------------------------------------- */

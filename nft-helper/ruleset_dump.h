@@ -77,6 +77,10 @@ struct dump_rule {
 	const struct dump_chain *chain; /* that it stands in */
 	const struct dump_expr *expr;
 	size_t n;
+	/* What it asks for first of all, so that it can be passed over at a glance. */
+	bool has_proto, has_dport;
+	uint8_t proto;
+	uint16_t dport_lo, dport_hi;
 };
 
 enum dump_type { DUMP_FILTER, DUMP_NAT_CHAIN, DUMP_ROUTE };

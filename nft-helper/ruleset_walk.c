@@ -620,6 +620,17 @@ static void step_expr(struct walk *w, struct step *s, const struct dump_expr *e)
 	}
 }
 
+/* Whether its first conditions are all that has to be looked at. */
+static bool passes_over(struct walk *w, const struct dump_rule *r)
+{
+	int l4proto = w->state.packet->l4proto;
+
+	if (r->has_proto && l4proto >= 0 && r->proto != l4proto)
+		return true;
+	return r->has_dport &&
+	       cells_port_outside(&w->scope, &w->state.th[2], r->dport_lo, r->dport_hi);
+}
+
 /* Returns those who may come out at its end, or return before it. */
 static struct addrset walk_rules(
     struct walk *w, const struct dump_chain *c, struct addrset on, struct frame from)
@@ -650,6 +661,8 @@ static struct addrset walk_rules(
 			w->exhausted = true;
 			w->sometimes = true;
 		}
+		if (passes_over(w, rule))
+			continue;
 		for (size_t k = 0; k < rule->n && !s.done; k++)
 			step_expr(w, &s, &rule->expr[k]);
 	}

@@ -24,9 +24,10 @@ ICMP = {4: 1, 6: 58}
 class Nft:
     """One random rule set of nft's, as text for `nft -f`."""
 
-    def __init__(self, random, own):
+    def __init__(self, random, own, nat=True):
         self.r = random
         self.own = own
+        self.nat = nat
         self.sets = []
         self.n = 0
 
@@ -266,7 +267,7 @@ class Nft:
                 policy = "accept"
             chains.append(f"chain {chain} {{\n\t\ttype filter hook {hook} priority {priority}; policy {policy};\n\t\t"
                           + "\n\t\t".join(rules) + "\n\t}")  # fmt: skip
-        if self.r.random() < 0.15:
+        if self.nat and self.r.random() < 0.15:
             family_word = self.r.choice(families)
             target = self.r.choice(("redirect to :8080", "redirect", f"dnat to {self.own[family_word]}",))
             condition = f"meta nfproto ipv{family_word} {self.conditions(family_word)}"
@@ -347,6 +348,22 @@ class Iptables:
         lines += [self.rule("one", ["two"]) for _ in range(self.r.randint(1, 4))]
         lines += [self.rule("INPUT", ["one", "two"]) for _ in range(self.r.randint(2, 8))]
         return "\n".join(lines + ["COMMIT", ""])
+
+
+OUTWARDS = {"saddr": "daddr", "daddr": "saddr", "iif": "oif", "iifname": "oifname", "iiftype": "oiftype",
+            "input": "output", "prerouting": "output", "INPUT": "OUTPUT", "-i": "-o", "-s": "-d", "-d": "-s",
+            "--src-range": "--dst-range", "--src-type": "--dst-type", "--dst-type": "--src-type",
+            "--ctorigsrc": "--ctorigdst", ":INPUT": ":OUTPUT"}  # fmt: skip
+
+
+def outwards(text):
+    """The same rules for what the host sends: the other side is the destination."""
+    lines = []
+    for line in text.split("\n"):
+        words = line.split(" ")
+        keep = 2 if words[0].strip() == "chain" else 0
+        lines.append(" ".join(words[:keep] + [OUTWARDS.get(w, OUTWARDS.get(w.strip("\t"), w)) for w in words[keep:]]))
+    return "\n".join(lines)
 
 
 def packets(random, n):

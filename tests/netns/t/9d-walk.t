@@ -11,10 +11,12 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 import collections
+import contextlib
 import ipaddress
 import json
 import random
 import re
+import socket
 import subprocess
 
 from lab import daemon, poll, rawpkt, rulegen, tap, xt
@@ -27,8 +29,15 @@ OWN = {4: "10.77.9.1", 6: "fd77:9::1"}
 PROBE = """flush ruleset
 table inet probe {
 	set seen { type ether_addr; flags dynamic; size 65535; }
+	set sent4 { type ipv4_addr . inet_service . inet_service; flags dynamic; size 65535; }
+	set sent6 { type ipv6_addr . inet_service . inet_service; flags dynamic; size 65535; }
 	chain first { type filter hook prerouting priority -1000; counter; }
 	chain last { type filter hook input priority 2000; update @seen { ether saddr }; }
+	chain out {
+		type filter hook postrouting priority 2000
+		update @sent4 { ip daddr . th sport . th dport }
+		update @sent6 { ip6 daddr . th sport . th dport }
+	}
 }
 """
 
@@ -89,10 +98,29 @@ class Ground:
         return seen
 
 
+    def send_out(self, packets):
+        """The numbers of those that left. They are all of one protocol, which the sets do not keep."""
+        rawpkt.forget_flows(self.host)
+        with self.host.entered():
+            four = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+            six = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        with four, six:
+            for family, proto, peer, sport, dport in packets:
+                data = rawpkt.packet(family, proto, OWN[family], peer, sport, dport)
+                with contextlib.suppress(PermissionError):  # that is what dropped here means
+                    (four if family == 4 else six).sendto(data, (peer, 0))
+        sent = set()
+        for family in (4, 6):
+            text = self.host.sh("nft", "-n", "list", "set", "inet", "probe", f"sent{family}")
+            sent |= set(re.findall(r"([0-9a-f.:]+) \. (\d+) \. (\d+)", text))
+        return {n for n, p in enumerate(packets, 1) if (p[2], str(p[3]), str(p[4])) in sent}
+
+
 class Asker:
     """The walker over the rule set as it is now."""
 
-    def __init__(self, host):
+    def __init__(self, host, out):
+        self.direction = "out" if out else "in"
         self.popen = host.popen([ASK], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self):
@@ -105,7 +133,8 @@ class Asker:
 
     def ask(self, family, proto, peer, own, sport, dport):
         kind = {1: 8, 58: 128}.get(proto, "-")
-        words = ["in", family, proto, kind, peer, own, "-" if sport is None else sport, "-" if dport is None else dport]
+        ports = ["-" if port is None else port for port in (sport, dport)]
+        words = [self.direction, family, proto, kind, peer, own, *ports]
         self.popen.stdin.write(" ".join(map(str, words)) + "\n")
         self.popen.stdin.flush()
         line = self.popen.stdout.readline()
@@ -161,11 +190,11 @@ def swept(asker, packet, own):
             return answer.says(source)
 
 
-def compare(ground, packets, counts):
+def compare(ground, packets, counts, out):
     """Complaints."""
-    seen = ground.send(packets)
+    seen = ground.send_out(packets) if out else ground.send(packets)
     wrong = []
-    with Asker(ground.host) as asker:
+    with Asker(ground.host, out) as asker:
         for number, packet in enumerate(packets, 1):
             family, proto, source, sport, dport = packet
             came = number in seen
@@ -185,7 +214,7 @@ def compare(ground, packets, counts):
     return wrong
 
 
-def check(t, ground, name, seeds, load, counts):
+def check(t, ground, name, seeds, load, counts, out=False):
     wrong, refused = [], 0
     with t.case(name):
         for seed in seeds:
@@ -197,7 +226,11 @@ def check(t, ground, name, seeds, load, counts):
                 if os.environ.get("SEED"):
                     t.say(e)
                 continue
-            found = compare(ground, rulegen.packets(r, PACKETS), counts)
+            packets = rulegen.packets(r, PACKETS)
+            if out:
+                proto = r.choice((rulegen.TCP, rulegen.UDP))
+                packets = [p for p in packets if p[1] == proto]
+            found = compare(ground, packets, counts, out)
             if found:
                 wrong.append(f"SEED={seed}: " + "\n".join(found[:4]))
                 if os.environ.get("SEED"):
@@ -218,14 +251,16 @@ def decided(t, counts):
             tap.true(counts[how, "yes"] > total * 0.1 and counts[how, "no"] > total * 0.1, "always the same")
 
 
-def nft_rules(ground):
+def nft_rules(ground, out=False):
     def load(r):
-        return ground.load(rulegen.Nft(r, OWN).text())
+        # What is translated on its way out leaves as something else.
+        text = rulegen.Nft(r, OWN, nat=not out).text()
+        return ground.load(rulegen.outwards(text) if out else text)
 
     return load
 
 
-def iptables_rules(ground, lab):
+def iptables_rules(ground, lab, out=False):
     tools = {f: xt.Xt(lab, "nft", f) for f in (4, 6)}
 
     def load(r):
@@ -233,6 +268,7 @@ def iptables_rules(ground, lab):
         text = ""
         for family, tool in tools.items():
             lines = rulegen.Iptables(r, OWN, family).text()
+            lines = rulegen.outwards(lines) if out else lines
             done = tool.execute(ground.host, f"{tool.name}-restore", stdin=lines)
             if done.returncode:
                 raise CommandFailed(done.stderr + lines)
@@ -250,10 +286,12 @@ with Lab() as lab:
     seeds = [int(os.environ["SEED"])] if os.environ.get("SEED") else range(1, RUNS + 1)
     counts = collections.Counter()
     check(t, ground, "nft: what is said surely is so", seeds, nft_rules(ground), counts)
+    check(t, ground, "nft, on the way out", seeds, nft_rules(ground, True), counts, True)
     if xt.Xt(lab, "nft", 4).lacking(ground.host):
         t.skip("iptables-nft: what is said surely is so", "no iptables-nft here")
     else:
         check(t, ground, "iptables-nft: what is said surely is so", seeds, iptables_rules(ground, lab), counts)
+        check(t, ground, "iptables-nft, on the way out", seeds, iptables_rules(ground, lab, True), counts, True)
     if len(seeds) > 10:
         decided(t, counts)
     ground.wire.close()
