@@ -235,11 +235,14 @@ static const struct reach_span *span_at(const struct audit *a, size_t f, size_t 
 	return NULL;
 }
 
-/* One span for all ports, and everybody lets in everywhere. */
+/* Nobody is dropped anywhere. */
 static bool lets_all_in(struct audit *a, size_t f, const struct reach_spans *s)
 {
-	return s->n == 1 && !s->span[0].drop && !s->span[0].handed_on.n &&
-	       is_anybody(a, families[f], s->span[0].always);
+	for (size_t i = 0; i < s->n; i++)
+		if (s->span[i].drop || s->span[i].handed_on.n ||
+		    !is_anybody(a, families[f], s->span[i].always))
+			return false;
+	return s->n > 0;
 }
 
 static void check_firewall(struct audit *a)
@@ -293,6 +296,7 @@ static void report_port(struct audit *a, const struct finding *like, size_t f, s
 		.proto = like->proto,
 		.family = like->family,
 		.port = like->port,
+		.whole = true,
 	};
 
 	for (const struct reach_cause *c = s->by; c; c = c->next)
@@ -465,27 +469,28 @@ static void report_settled(struct audit *a, const struct finding *like, size_t f
 	(void)findings_add(&a->findings, &x);
 }
 
+/* r: NULL for a port of the administrator's own. */
 static int ask_rule(struct audit *a, const struct profile_rule *r, size_t f, uint8_t proto,
     struct cat_range port, struct closed *closed, const struct finding *like)
 {
-	bool somebody = strcmp(r->peer, "any") != 0, settled = false;
 	struct addrset everybody = reach_anybody(a->reach, families[f]);
 	struct reach_question q = {
 		.family = families[f],
 		.l4proto = proto,
-		.out = r->direction == CAT_OUT,
+		.out = like->kind == AUDIT_NOT_LET_OUT,
 		.lo = port.lo,
 		.hi = port.hi,
-		.sport_lo = r->row->sport.lo,
-		.sport_hi = r->row->sport.hi,
+		.sport_lo = r ? r->row->sport.lo : 0,
+		.sport_hi = r ? r->row->sport.hi : 0,
 		.icmp_type = proto == IPPROTO_ICMP ? 8 : 128, /* echo request */
 	};
 	struct reach_spans spans;
+	bool settled = false;
 	int ret;
 
-	if (somebody)
-		q.peers = peers_of(a, r->peer, families[f], &settled);
-	if (!somebody || !settled)
+	if (like->peer)
+		q.peers = peers_of(a, like->peer, families[f], &settled);
+	if (!settled)
 		q.peers = everybody;
 	else if (!q.out)
 		q.peers = addrset_and(a->pool, q.peers, everybody);
@@ -542,10 +547,36 @@ static int check_rule(struct audit *a, const struct profile_rule *r, uint8_t pro
 	return ret;
 }
 
-static int check_rules(struct audit *a)
+/* Ports of the administrator's own: somebody at least gets through. */
+static int check_own(struct audit *a, const struct cat_ports *ports, uint8_t proto, bool out)
 {
+	static struct closed closed;
+	const struct finding like = {
+		.kind = out ? AUDIT_NOT_LET_OUT : AUDIT_NOT_LET_IN,
+		.proto = proto,
+	};
 	int ret = 0;
 
+	memset(&closed, 0, sizeof(closed));
+	for (size_t f = 0; f < FAMILIES; f++)
+		for (size_t i = 0; i < ports->n && ret == 0 && (a->families & family_bits[f]); i++)
+			ret = ask_rule(a, NULL, f, proto, ports->range[i], &closed, &like);
+	if (ret == 0)
+		report_closed(a, &like, &closed, a->families, true);
+	return ret;
+}
+
+static int check_rules(struct audit *a)
+{
+	const struct profile_settings *s = a->p->settings;
+	int ret = check_own(a, &s->also_in_tcp, IPPROTO_TCP, false);
+
+	if (ret == 0)
+		ret = check_own(a, &s->also_in_udp, IPPROTO_UDP, false);
+	if (ret == 0 && a->p->about->output_drops)
+		ret = check_own(a, &s->also_out_tcp, IPPROTO_TCP, true);
+	if (ret == 0 && a->p->about->output_drops)
+		ret = check_own(a, &s->also_out_udp, IPPROTO_UDP, true);
 	for (size_t i = 0; i < a->p->n_rules && ret == 0; i++) {
 		const struct profile_rule *r = &a->p->rules[i];
 		unsigned int proto = r->row->proto;
@@ -785,13 +816,22 @@ static void check_pinholes_at(
 
 		if (strcmp(c->hook, hook) != 0 || !drops_pinholes(a, c, svc))
 			continue;
-		doctor_chain_fix(
-		    c, a->config->policy.admit == ADMIT_MARK, a->config->mark_mask, fix);
+		doctor_chain_fix(c,
+		    a->config->policy.admit == ADMIT_MARK || strcmp(c->table, PROFILE_TABLE) == 0,
+		    a->config->mark_mask, fix);
 		x.text = say(a, "chain %s %s %s (%s) drops what pinholed lets %s for %s", c->family,
 		    c->table, c->name, c->hook, r->direction == CAT_IN ? "in" : "out", r->service);
 		x.fix = say(a, "%s", fix);
 		(void)findings_add(&a->findings, &x);
 	}
+}
+
+/* Rules of one service stand together. */
+static bool says_the_same(const struct profile_rule *before, const struct profile_rule *r)
+{
+	return before->on && before->pinhole && before->direction == r->direction &&
+	       strcmp(before->service, r->service) == 0 &&
+	       strcmp(before->row->tracker, r->row->tracker) == 0;
 }
 
 static int check_pinholes(struct audit *a)
@@ -804,14 +844,14 @@ static int check_pinholes(struct audit *a)
 	};
 	struct ruleset rules;
 	bool any = false;
-	int ret = ruleset_read(&rules, a->config->mark_mask);
+	int ret = ruleset_read(&rules, a->config->mark_mask, true);
 
 	if (ret < 0)
 		return ret;
 	for (size_t i = 0; i < a->p->n_rules; i++) {
 		const struct profile_rule *r = &a->p->rules[i];
 
-		if (!r->on || !r->pinhole)
+		if (!r->on || !r->pinhole || (any && says_the_same(&a->p->rules[i - 1], r)))
 			continue;
 		any = true;
 		check_pinholes_at(a, &rules, r, r->direction == CAT_IN ? "input" : "output");

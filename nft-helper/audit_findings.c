@@ -12,7 +12,6 @@
 #include "text.h"
 
 #define PORTS_SHOWN 12
-#define MEANT_MAX   1000 /* ports: nobody means more */
 
 bool findings_add(struct findings *f, const struct finding *x)
 {
@@ -72,6 +71,8 @@ static int by_matter(const struct finding *x, const struct finding *y)
 		order = by_number(x->perhaps, y->perhaps);
 	if (!order)
 		order = by_number(x->unsettled, y->unsettled);
+	if (!order)
+		order = by_number(x->whole, y->whole);
 	if (!order)
 		order = by_text(x->hint, y->hint);
 	if (!order)
@@ -427,15 +428,6 @@ static void say_local_exposed(
 	text_add(fix, "bind it to 127.0.0.1 and ::1");
 }
 
-static size_t count(const struct group *g)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < g->n; i++)
-		n += g->first[i].port.hi - g->first[i].port.lo + 1u;
-	return n;
-}
-
 /* What makes a port one of the profile's. */
 static void add_meant(struct text *fix, const struct group *g)
 {
@@ -475,14 +467,16 @@ static void say_open(
 	add_only(t, x);
 	text_add(t, " by ");
 	add_cause(t, x);
-	if (x->hint_pinhole)
+	if (x->whole)
+		text_add(t, ": far more than the profile wants");
+	else if (x->hint_pinhole)
 		text_add(t, "; pinholed opens it for %s while it is needed", x->hint);
 	else if (x->hint)
 		text_add(t, "; %s is switched off in the profile", x->hint);
 	else
 		text_add(t, "; it is not in the profile");
 	add_look(fix, x);
-	if (count(g) > MEANT_MAX)
+	if (x->whole)
 		return;
 	text_add(fix, "\nor, where it is meant: ");
 	add_meant(fix, g);

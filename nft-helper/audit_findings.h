@@ -33,6 +33,7 @@ struct finding {
 	enum audit_kind kind;
 	bool note;
 	bool perhaps;        /* it cannot be decided */
+	bool whole;          /* by a rule that is about many ports */
 	uint8_t proto;       /* IPPROTO_*; 0: none */
 	unsigned int family; /* CAT_IPV4, CAT_IPV6 */
 	struct cat_range port;

@@ -386,7 +386,7 @@ static void check_table(struct report *r, const struct facts *facts, const struc
 static void check_firewall(struct report *r, const struct facts *facts)
 {
 	struct ruleset rules;
-	int ret = ruleset_read(&rules, facts->mark_mask);
+	int ret = ruleset_read(&rules, facts->mark_mask, false);
 
 	switch (ret) {
 	case 0:

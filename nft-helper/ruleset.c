@@ -259,14 +259,14 @@ static int report(struct ruleset *out, const struct dump *d, struct walker *w, u
 	return ret;
 }
 
-int ruleset_read(struct ruleset *out, uint32_t mark_mask)
+int ruleset_read(struct ruleset *out, uint32_t mark_mask, bool all_sets)
 {
 	struct walker *w;
 	struct dump d;
 	int ret;
 
 	memset(out, 0, sizeof(*out));
-	ret = dump_take(&d, DUMP_SMALL_SETS);
+	ret = dump_take(&d, all_sets ? DUMP_ALL_SETS : DUMP_SMALL_SETS);
 	if (ret < 0)
 		return ret;
 	w = walker_new(&d);

@@ -51,11 +51,12 @@ struct ruleset {
 };
 
 /*
- * Fills *out for packets of pinholes, whose marks are within mark_mask. -EPERM without
+ * Fills *out for packets of pinholes, whose marks are within mark_mask. Without all_sets only sets
+ * that can be asked for a state or a mark are read, and others leave it open. -EPERM without
  * CAP_NET_ADMIN; -EPROTONOSUPPORT or the like when the kernel has no nf_tables; -EINTR when the
  * rule set did not stop changing; other -errno. Then *out is empty.
  */
-int ruleset_read(struct ruleset *out, uint32_t mark_mask);
+int ruleset_read(struct ruleset *out, uint32_t mark_mask, bool all_sets);
 void ruleset_free(struct ruleset *r);
 
 /* Whether iptables-legacy (ip6tables-legacy) has a table in use, which cannot be read here. */
