@@ -53,14 +53,18 @@ LIB_SRC := $(sort $(wildcard kmod-free/*.c kmod-free/track/*.c))
 DAEMON     := pinholed daemon conf describe ctl table rules ct queue nflog rpcmap state privs log
 DAEMON_LIB  = $(shell $(PKG_CONFIG) --libs libnftnl libnetfilter_conntrack libnetfilter_queue libmnl \
               libsystemd jansson libconfuse libcap-ng libseccomp libtirpc) -pthread
+# Who gets through the rule set in force.
+WALK       := ruleset_dump ruleset_decode ruleset_walk ruleset_way ruleset_state ruleset_cells ruleset_xt addrset pool
 PROFILE    := profile profile_settings profile_render profile_words catalogue nft_words text textfile
-CTL        := pinholectl ctl_client show doctor ruleset capture replay conf describe \
-              profile_cmd profile_show $(PROFILE)
-CTL_LIB     = $(shell $(PKG_CONFIG) --libs libnftnl libmnl libpcap jansson libconfuse)
+AUDIT      := audit audit_findings audit_show reach listening ruleset_alike rpcmap
+CTL        := pinholectl ctl_client show doctor ruleset $(WALK) capture replay conf describe \
+              profile_cmd profile_show $(PROFILE) $(AUDIT)
+CTL_LIB     = $(shell $(PKG_CONFIG) --libs libnftnl libmnl libpcap jansson libconfuse libtirpc) -pthread
 
 UNIT_SRC    := $(sort $(wildcard tests/unit/*.c))
 UNIT_BIN    := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 ADAPTER_BIN := $(BUILD)/adapter/test_table $(BUILD)/adapter/test_ct $(BUILD)/adapter/test_rpcmap
+ASK_BIN     := $(BUILD)/adapter/ask_rules
 FUZZ_SRC    := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN    := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 
@@ -128,6 +132,11 @@ $(BUILD)/adapter/test_rpcmap: $(BUILD)/tests/adapter/test_rpcmap.o $(call object
 	@echo "  LD    $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs check libtirpc) -pthread
 
+$(ASK_BIN): $(BUILD)/tests/adapter/ask_rules.o $(call objects,$(WALK)) $(LIB)
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs libnftnl libmnl)
+
 $(BUILD)/nft-helper/rpcmap.o $(BUILD)/tests/adapter/test_rpcmap.o: \
   CPPFLAGS += $(shell $(PKG_CONFIG) --cflags libtirpc)
 $(BUILD)/tests/adapter/%.o: CPPFLAGS += -Inft-helper
@@ -163,7 +172,7 @@ T_ROOT = $(ADAPTER_BIN) $(sort $(wildcard tests/netns/t/*.t))
 check: deps
 	@$(MAKE) --no-print-directory check-built
 
-check-built: all $(UNIT_BIN) $(ADAPTER_BIN) $(XT_TEST)
+check-built: all $(UNIT_BIN) $(ADAPTER_BIN) $(ASK_BIN) $(XT_TEST)
 ifeq ($(shell id -u),0)
 	@tests/lab.sh test-servers
 	@$(PROVE) $(T_ANY) $(T_ROOT)
@@ -175,7 +184,7 @@ endif
 check-unit: $(UNIT_BIN) $(BUILD)/pinholectl
 	@$(PROVE) $(T_ANY)
 
-check-netns: all $(ADAPTER_BIN) $(XT_TEST)
+check-netns: all $(ADAPTER_BIN) $(ASK_BIN) $(XT_TEST)
 	@tests/lab.sh test-servers
 	@$(PROVE) $(T_ROOT)
 

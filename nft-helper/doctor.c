@@ -17,7 +17,7 @@
 #include "pinhole/abi.h"
 #include "ruleset.h"
 
-#define FIX 512
+#define FIX DOCTOR_FIX
 
 enum level { GOOD, NOTE, BAD };
 
@@ -132,20 +132,13 @@ static void check_legacy(struct report *r)
 		{ "/proc/net/ip_tables_names", "iptables-legacy -S" },
 		{ "/proc/net/ip6_tables_names", "ip6tables-legacy -S" },
 	};
-	char line[64];
 
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		FILE *f = fopen(kinds[i].path, "re");
-		bool in_use = f && fgets(line, sizeof(line), f);
-
-		if (f)
-			(void)fclose(f);
-		if (in_use)
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (ruleset_legacy(i == 1))
 			add(r, NOTE, "iptables-legacy", kinds[i].fix,
 			    "%s is not empty: rules of iptables-legacy are in force and cannot be "
 			    "read here; see that they accept RELATED (or the mark)",
 			    kinds[i].path);
-	}
 }
 
 /* --- the daemon ----------------------------------------------------------------------------- */
@@ -224,10 +217,10 @@ static void check_daemon(struct report *r, struct facts *facts, const char *sock
 
 /* --- the firewall --------------------------------------------------------------------------- */
 
-/* The line to add to a chain that drops. */
-static void chain_fix(const struct facts *facts, const struct ruleset_chain *c, char *fix)
+void doctor_chain_fix(
+    const struct ruleset_chain *c, bool mark, uint32_t mark_mask, char fix[DOCTOR_FIX])
 {
-	uint32_t bit = ph_mark(facts->mark_mask, PH_MARK_F_PINHOLE, PH_SVC_NONE);
+	uint32_t bit = ph_mark(mark_mask, PH_MARK_F_PINHOLE, PH_SVC_NONE);
 	bool iptables = strcmp(c->table, "filter") == 0 && c->name[0] >= 'A' && c->name[0] <= 'Z';
 	const char *tool = strcmp(c->family, "ip6") == 0 ? "ip6tables" : "iptables";
 
@@ -235,13 +228,13 @@ static void chain_fix(const struct facts *facts, const struct ruleset_chain *c, 
 		(void)snprintf(fix, FIX,
 		    "table %s %s belongs to another program: have that program accept it",
 		    c->family, c->table);
-	else if (iptables && facts->mark)
+	else if (iptables && mark)
 		(void)snprintf(fix, FIX, "%s -I %s -m connmark --mark 0x%08x/0x%08x -j ACCEPT",
 		    tool, c->name, bit, bit);
 	else if (iptables)
 		(void)snprintf(fix, FIX,
 		    "%s -I %s -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", tool, c->name);
-	else if (facts->mark)
+	else if (mark)
 		(void)snprintf(fix, FIX, "nft insert rule %s %s %s ct mark and 0x%08x != 0 accept",
 		    c->family, c->table, c->name, bit);
 	else
@@ -328,7 +321,7 @@ static void check_chain(struct report *r, const struct facts *facts, const struc
 			    what);
 			break;
 		}
-		chain_fix(facts, c, fix);
+		doctor_chain_fix(c, facts->mark, facts->mark_mask, fix);
 		add(r, BAD, "firewall", fix, "%s drops %s: pinholes have no effect there", where,
 		    what);
 		break;
@@ -393,7 +386,7 @@ static void check_table(struct report *r, const struct facts *facts, const struc
 static void check_firewall(struct report *r, const struct facts *facts)
 {
 	struct ruleset rules;
-	int ret = ruleset_read(&rules, facts->mark_mask);
+	int ret = ruleset_read(&rules, facts->mark_mask, false);
 
 	switch (ret) {
 	case 0:

@@ -8,6 +8,9 @@
 
 #include <jansson.h>
 #include "conf.h"
+#include "ruleset.h"
+
+#define DOCTOR_FIX 512
 
 /*
  * Makes all checks and returns {"ok": bool, "checks": [{"check", "level": "good|note|bad", "text",
@@ -15,5 +18,9 @@
  * does not answer on `socket`. NULL when memory is out.
  */
 json_t *doctor_examine(const char *socket, const struct config *config);
+
+/* The line to add to a chain that drops pinholes' flows; mark: with `admit = mark`. */
+void doctor_chain_fix(
+    const struct ruleset_chain *c, bool mark, uint32_t mark_mask, char fix[DOCTOR_FIX]);
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "audit.h"
 #include "conf.h"
 #include "ctl_client.h"
 #include "describe.h"
@@ -526,6 +527,31 @@ static int run_profile(const struct call *call)
 	return ret < 0 ? no("%s", error) : DONE;
 }
 
+static int run_audit(const struct call *call)
+{
+	char error[CAT_ERROR] = "";
+	struct profile_opened opened;
+	struct config config;
+	json_t *result;
+	bool ok;
+
+	if (read_config(call, &config) != DONE)
+		return NO;
+	if (profile_open(&opened, &call->profile, call->argv[0], error) < 0)
+		return no("%s", error);
+	result = audit_examine(&opened.profile, &config, error);
+	profile_close(&opened);
+	if (!result)
+		return no("%s", error[0] ? error : "out of memory");
+	ok = json_is_true(json_object_get(result, "ok"));
+	if (call->json)
+		print_json(result);
+	else
+		audit_show(result);
+	json_decref(result);
+	return ok ? DONE : NO;
+}
+
 /* --- the command line ---------------------------------------------------------------------- */
 
 static const struct command commands[] = {
@@ -672,6 +698,25 @@ static const struct command commands[] = {
 		"root nor a daemon. --json with list and show: one object.\n",
 	    .min_args = 1,
 	    .max_args = 2,
+	    .takes_profile = true,
+	},
+	{
+	    .name = "audit",
+	    .run = run_audit,
+	    .usage = "NAME|FILE [--define ROLE=PREFIX,...] [--with SERVICE,...]\n"
+		     "       [--without SERVICE,...] [--catalogue DIR] [--config FILE]",
+	    .summary = "hold this host against a profile (root)",
+	    .help =
+		"Compares what listens here, and whom the rule set in force lets in (with a\n"
+		"profile that filters output: out), with what the profile wants. NAME, FILE\n"
+		"and the options are those of `profile`; give it the file that is loaded.\n"
+		"Nothing is changed, no packet is sent, and no daemon is needed; --config says\n"
+		"how pinholed admits. Exit status 1 when something is found; what cannot be\n"
+		"decided is a note. --json: one object, {\"ok\", \"profile\", \"findings\": "
+		"[...]}.\n",
+	    .min_args = 1,
+	    .max_args = 1,
+	    .takes_config = true,
 	    .takes_profile = true,
 	},
 };

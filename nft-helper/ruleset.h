@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The nftables rule set in force, as far as pinholed depends on it: would a packet that belongs to
- * a pinhole get through? Beside table.c and rules.c this is the second user of libnftnl, and it
- * only reads. Everything that it does not understand counts as "depends".
+ * a pinhole get through? Everything that is not understood counts as "depends".
  */
 #ifndef RULESET_H
 #define RULESET_H
@@ -52,11 +51,18 @@ struct ruleset {
 };
 
 /*
- * Fills *out for packets of pinholes, whose marks are within mark_mask. -EPERM without
+ * Fills *out for packets of pinholes, whose marks are within mark_mask. Without all_sets only sets
+ * that can be asked for a state or a mark are read, and others leave it open. -EPERM without
  * CAP_NET_ADMIN; -EPROTONOSUPPORT or the like when the kernel has no nf_tables; -EINTR when the
  * rule set did not stop changing; other -errno. Then *out is empty.
  */
-int ruleset_read(struct ruleset *out, uint32_t mark_mask);
+int ruleset_read(struct ruleset *out, uint32_t mark_mask, bool all_sets);
 void ruleset_free(struct ruleset *r);
+
+/* Whether iptables-legacy (ip6tables-legacy) has a table in use, which cannot be read here. */
+bool ruleset_legacy(bool ip6);
+
+/* As nft writes a family, NFPROTO_*; "?" for one that it does not have. */
+const char *ruleset_family_word(uint32_t family);
 
 #endif

@@ -53,7 +53,7 @@ check 'catalogue and profiles see each other, cursors, addresses and libc: neith
 	nft-helper/{catalogue,profile,profile_settings,profile_render,profile_words,nft_words,text,textfile}.[ch]
 only 'nobody outside kmod-free reaches into track/' '(\.\./)*(kmod-free/)?track/' 'kmod-free/.*'
 only 'libxtables stays in xt-ext' 'xtables\.h' 'xt-ext/libxt_.*'
-only 'libnftnl stays in its room' 'libnftnl/' 'nft-helper/(rules|table|ruleset)\.[ch]'
+only 'libnftnl stays in its room' 'libnftnl/' 'nft-helper/(rules|table|ruleset_dump|ruleset_decode)\.[ch]'
 only 'libnetfilter_conntrack stays in ct.c' 'libnetfilter_conntrack/' 'nft-helper/ct\.c'
 only 'libnetfilter_queue stays in queue.c' 'libnetfilter_queue/' 'nft-helper/queue\.c'
 only 'NFLOG stays in nflog.c' 'linux/netfilter/nfnetlink_log' 'nft-helper/nflog\.c'
