@@ -118,6 +118,9 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/unit/lib/world.o $(LIB)
 $(BUILD)/unit/test_catalogue $(BUILD)/unit/test_profile: $(call objects,$(PROFILE))
 $(BUILD)/tests/unit/test_catalogue.o $(BUILD)/tests/unit/test_profile.o: CPPFLAGS += -Inft-helper
 
+$(BUILD)/unit/test_addrset: $(call objects,addrset pool ruleset_cells)
+$(BUILD)/tests/unit/test_addrset.o: CPPFLAGS += -Inft-helper
+
 $(BUILD)/unit/test_field: $(BUILD)/xt-ext/field.o
 $(BUILD)/tests/unit/test_field.o: CPPFLAGS += -Ixt-ext
 

@@ -131,21 +131,22 @@ static void spoil(struct cell *c, uint8_t from)
 	c->mask = 0x5a; /* no mask of a prefix */
 }
 
-void cells_mask(struct cell *c, const uint8_t *and, const uint8_t * xor, size_t len)
+void cells_mask(struct cell *c, const uint8_t *keep, const uint8_t *flip, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
 		struct cell *b = &c[i];
-		uint8_t gone = (uint8_t) ~and[i];
 
-		b->known |= gone;
-		b->value = (uint8_t)((b->value & and[i]) ^ (xor[i] & b -> known));
-		b->mask &= and[i];
+		b->known |= (uint8_t)~keep[i];
+		b->value = (uint8_t)((b->value & keep[i]) ^ (flip[i] & b->known));
+		b->mask &= keep[i];
 		if (b->from == CELL_MARK)
-			b->mask &= (uint8_t) ~xor[i];
-		/* Flipped, an unknown bit is another one; a known one still goes with the port. */
-		else if (!is_port(b) && (xor[i] & b -> mask))
+			b->mask &= (uint8_t)~flip[i];
+		else if (is_port(b) && flip[i])
+			spoil(b, b->from);
+		/* Flipped, an unknown bit is another one. */
+		else if (flip[i] & b->mask)
 			b->from = CELL_ELSEWHERE;
-		if (b->from >= CELL_IF_INDEX && (and[i] != 0xff || xor[i]))
+		if (b->from >= CELL_IF_INDEX && (keep[i] != 0xff || flip[i]))
 			b->from = CELL_ELSEWHERE;
 		if (!b->mask && b->from != CELL_STATE && b->from != CELL_MARK)
 			b->from = CELL_ELSEWHERE;

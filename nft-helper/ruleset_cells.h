@@ -75,7 +75,8 @@ bool cells_port_outside(struct cell_scope *s, const struct cell *c, uint16_t lo,
 void cells_join(struct cell *c, const struct cell *other, size_t len);
 
 /* The kernel's arithmetic. */
-void cells_mask(struct cell *c, const uint8_t *and, const uint8_t * xor, size_t len);
+/* (c & keep) ^ flip */
+void cells_mask(struct cell *c, const uint8_t *keep, const uint8_t *flip, size_t len);
 void cells_shift(struct cell *c, size_t len, unsigned int by, bool left);
 void cells_swap(struct cell *c, size_t len, size_t size);
 

@@ -338,6 +338,7 @@ static void verdict_map(
 	const struct dump_set *set = e->set;
 	struct cond named = cond_of(FAILS);
 	const struct addrset sure = s->sure, may = s->may;
+	struct addrset on_sure = nobody, on_may = nobody; /* who go on with this rule */
 
 	if (set->unknown) {
 		anything(w, s);
@@ -354,12 +355,18 @@ static void verdict_map(
 		s->sure = sure;
 		s->may = may;
 		require(w, s, c, about_of(key, set->key_len));
-		if (s->may.n)
+		if (x->verdict == NFT_CONTINUE) {
+			on_sure = addrset_or(w->scope.pool, on_sure, s->sure);
+			on_may = addrset_or(w->scope.pool, on_may, s->may);
+		} else if (s->may.n) {
 			obey(w, s, x->verdict, x->chain, s->sure, s->may);
+		}
 		if (c.truth == HOLDS)
 			break;
 	}
-	s->done = true;
+	s->sure = on_sure;
+	s->may = on_may;
+	s->done = !on_may.n;
 }
 
 static void step_lookup(struct walk *w, struct step *s, const struct dump_expr *e)

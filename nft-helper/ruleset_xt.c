@@ -277,13 +277,13 @@ static struct cond masked_mark(
     struct match *m, const struct cell *mark, uint32_t mask, uint32_t value, bool invert)
 {
 	struct cell c[4];
-	uint8_t bytes[4], and[4];
+	uint8_t bytes[4], keep[4];
 	static const uint8_t zeros[4];
 
 	memcpy(c, mark, sizeof(c));
-	memcpy(and, &mask, sizeof(and));
+	memcpy(keep, &mask, sizeof(keep));
 	memcpy(bytes, &value, sizeof(bytes));
-	cells_mask(c, and, zeros, sizeof(and));
+	cells_mask(c, keep, zeros, sizeof(keep));
 	return inverted(m, cells_compare(m->s, c, NFT_CMP_EQ, bytes, sizeof(bytes)), invert);
 }
 

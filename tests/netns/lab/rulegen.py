@@ -24,10 +24,10 @@ ICMP = {4: 1, 6: 58}
 class Nft:
     """One random rule set of nft's, as text for `nft -f`."""
 
-    def __init__(self, random, own, nat=True):
+    def __init__(self, random, own, rewrites=True):
         self.r = random
         self.own = own
-        self.nat = nat
+        self.rewrites = rewrites  # destinations; and has a chain at ingress
         self.sets = []
         self.n = 0
 
@@ -181,7 +181,10 @@ class Nft:
             "ct original protocol tcp", f"ct original proto-dst {self.r.choice(PORTS)}",
             "numgen random mod 2 0", "counter", "@nh,0,4 4", "ct count over 1000", "meta iiftype ether",
             "ip ttl > 5" if family == 4 else "ip6 hoplimit 64", "meta iifgroup 0", "socket transparent 1",
-            "meta length > 2000", "quota over 100 mbytes", "rt classid 1", "tcp option maxseg exists",
+            "meta protocol ip" if family == 4 else "meta protocol ip6", "ip dscp cs0" if family == 4 else "ip6 dscp cs0",
+            "ip length < 1000" if family == 4 else "ip6 length < 1000", "ether type ip", "fib daddr . iif type local",
+            f"@nh,{96 if family == 4 else 64},8 {10 if family == 4 else 0x20}", "ct mark >= 5", "meta mark 0x700",
+            "meta mark { 5, 7, 0x700 }", "ct mark vmap { 0 : continue, 7 : accept }", "meta length > 2000", "quota over 100 mbytes", "rt classid 1", "tcp option maxseg exists",
         ))  # fmt: skip
 
     def statement(self, family):
@@ -192,6 +195,8 @@ class Nft:
             "meta mark set 7", "ct mark set 7", "ct mark set ct mark or 5", "meta mark set 0x1f",
             "meta mark set ct mark", f"meta mark set tcp dport map {{ {numbers} }}",
             f"ct mark set {a} saddr map {{ {', '.join(f'{p} : 5' for p in self.prefixes(family))} }}",
+            "meta mark set meta mark ^ 7", "ct mark set ct mark << 8", "meta mark set ct mark & 0xff0f",
+            "tcp dport set 8080" if self.rewrites else "counter", "meta mark set 0x0",
             "log prefix \"x\"", "counter", f"add @seen{family} {{ {a} saddr }}",
         ))  # fmt: skip
 
@@ -267,7 +272,11 @@ class Nft:
                 policy = "accept"
             chains.append(f"chain {chain} {{\n\t\ttype filter hook {hook} priority {priority}; policy {policy};\n\t\t"
                           + "\n\t\t".join(rules) + "\n\t}")  # fmt: skip
-        if self.nat and self.r.random() < 0.15:
+        if self.rewrites and family == "inet" and self.r.random() < 0.15:
+            rules = [self.rule(families, []) for _ in range(3)]
+            chains.append("chain ingress {\n\t\ttype filter hook ingress device phh0 priority 0; policy accept;\n\t\t"
+                          + "\n\t\t".join(rules) + "\n\t}")  # fmt: skip
+        if self.rewrites and self.r.random() < 0.15:
             family_word = self.r.choice(families)
             target = self.r.choice(("redirect to :8080", "redirect", f"dnat to {self.own[family_word]}",))
             condition = f"meta nfproto ipv{family_word} {self.conditions(family_word)}"

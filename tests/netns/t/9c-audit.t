@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 
-from lab import daemon, poll, tap, xt
+from lab import daemon, nfs, poll, tap, xt
 from lab.netns import ROOT, CommandFailed, Lab, environment
 
 CATALOGUE = os.path.join(ROOT, "rules", "catalogue")
@@ -347,6 +347,29 @@ def containers(t, host):
     host.ns.sh("ip", "link", "delete", "docker0")
 
 
+def registered(t, host, lab):
+    """mountd and its kin, at ports of their own choice: pinholed opens what rpcbind names."""
+    if nfs.missing():
+        t.skip("what rpcbind names may listen", f"not here: {', '.join(nfs.missing())}")
+        return
+    settled = {role: "10.0.0.0/8" for role in ("admins", "nodes", "bmcs", "dns_servers")}
+    path = host.rendered("xcat-management", settled, "--with", "nfs", file="nfs")
+    host.load_file(path)
+    ganesha = nfs.Ganesha(lab, nfs.Rpcbind(lab, host.ns))
+    with t.case("what rpcbind names may listen, where pinholed opens it"):
+        ports = {str(e[3]) for e in ganesha.dynamic()}
+        tap.true(len(ports) > 3, ports)
+        found = matching(host.audit(path), kind="unknown-listener")
+        tap.equal([f for f in found if ports & set(re.split("[,-]", f["port"]))], [])
+    with t.case("and not where it does not"):
+        found = matching(host.audit(path, "--without", "nfs"), kind="unknown-listener")
+        listed = [port for f in found for port in re.split("[,-]", f["port"])]
+        tap.true(ports <= set(listed), f"{ports} and {listed}")
+        tap.true(any("ganesha" in f["text"] for f in found), found)
+    ganesha.stop()
+    ganesha.rpcbind.stop()
+
+
 def local(t, host):
     with t.case("what is for the host alone, listens on the network, and is let in"):
         host.load(ACCEPT_ALL % "\t\ttcp dport != 4443 drop")
@@ -431,6 +454,7 @@ with Lab() as lab:
     pinholes(t, host, path)
     local(t, host)
     outbound(t, host)
+    registered(t, host, lab)
     containers(t, host)
     iptables(t, host, lab)
     people(t, host, path)

@@ -253,8 +253,8 @@ def decided(t, counts):
 
 def nft_rules(ground, out=False):
     def load(r):
-        # What is translated on its way out leaves as something else.
-        text = rulegen.Nft(r, OWN, nat=not out).text()
+        # What is rewritten on its way out leaves as something else.
+        text = rulegen.Nft(r, OWN, rewrites=not out).text()
         return ground.load(rulegen.outwards(text) if out else text)
 
     return load
