@@ -910,7 +910,8 @@ static int open_reach(struct audit *a)
 	for (size_t i = 0; a->p->about->containers && i < a->p->inside->n; i++)
 		outside[n++] = a->p->inside->word[i];
 	for (size_t i = 0; i < a->host.n_addresses; i++)
-		a->families |= a->host.addresses[i].family == FAMILY_IPV6 ? CAT_IPV6 : CAT_IPV4;
+		a->families |=
+		    a->host.addresses[i].addr.family == FAMILY_IPV6 ? CAT_IPV6 : CAT_IPV4;
 	if (!a->families)
 		a->families = CAT_IPV4 | CAT_IPV6;
 	return reach_open(&a->reach, &a->host, outside, n);

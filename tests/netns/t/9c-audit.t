@@ -152,6 +152,35 @@ def right(t, host):
     return path
 
 
+HARDENING = (
+    "tcp flags & (fin|syn) == (fin|syn) drop", "tcp option maxseg size 1-535 drop", "ip frag-off & 0x1fff != 0 drop",
+    "exthdr frag exists drop", "meta mark & 0x8000 == 0x8000 drop", "fib saddr . iif oif missing drop",
+    "fib daddr . iif type != { local, broadcast, multicast } drop", "limit rate over 1000/second drop",
+    "meta pkttype { broadcast, multicast } drop", 'iifname != "lo" ip saddr 127.0.0.0/8 drop',
+    "ip saddr { 0.0.0.0/8, 224.0.0.0/3 } drop", "ct state vmap { invalid : drop, established : accept }",
+    "ct status dnat accept", "log prefix \"x\"",
+)  # fmt: skip
+
+
+def hardened(t, host, path):
+    with t.case("rules that an ordinary packet does not notice change nothing"), host.listening(*RIGHT):
+        for rule in HARDENING:
+            host.add(rule)
+        found = host.audit(path, status=0)
+        tap.equal([f["kind"] for f in found], ["pinholes"], json.dumps(found, indent=1))
+    with t.case("a set that rules fill is what it is now"), host.listening(*RIGHT):
+        with open(path) as f:
+            host.load(f.read() + "table inet other {\n\tset deny { type ipv4_addr; flags dynamic; size 9; elements = "
+                      "{ 10.1.5.5 } }\n\tchain c {\n\t\ttype filter hook input priority 50; policy accept;\n"
+                      "\t\tip saddr @deny drop\n\t\ttcp dport 9 add @deny { ip saddr }\n\t}\n}\n")  # fmt: skip
+        found = matching(host.audit(path, status=1), level="finding")
+        for f in found:
+            tap.equal((f["kind"], f["family"]), ("not-let-in", "ip4"), f)
+            tap.contains(f["text"], "10.1.5.5")
+        tap.equal(sorted(f["service"] for f in found), ["ntp", "ssh"])
+    host.load_file(path)
+
+
 def listeners(t, host, path):
     with t.case("nobody listens where it is required; and on loopback alone"), host.listening(*RIGHT[:3]):
         f = only(host.audit(path, status=1), kind="not-listening", proto="udp", port="123", service="ntp")
@@ -447,6 +476,7 @@ t = tap.Tap()
 with Lab() as lab:
     host = Host(lab)
     path = right(t, host)
+    hardened(t, host, path)
     listeners(t, host, path)
     opened(t, host, path)
     shut(t, host, path)

@@ -31,7 +31,7 @@ table inet probe {
 	set seen { type ether_addr; flags dynamic; size 65535; }
 	set sent4 { type ipv4_addr . inet_service . inet_service; flags dynamic; size 65535; }
 	set sent6 { type ipv6_addr . inet_service . inet_service; flags dynamic; size 65535; }
-	chain first { type filter hook prerouting priority -1000; counter; }
+	chain first { type filter hook ingress device phh0 priority -1000; counter; }
 	chain last { type filter hook input priority 2000; update @seen { ether saddr }; }
 	chain out {
 		type filter hook postrouting priority 2000
