@@ -750,6 +750,21 @@ static const struct nftnl_table *table_of(
 	return NULL;
 }
 
+static void decode_devices(struct decoder *x, const struct nftnl_chain *c, struct dump_chain *out)
+{
+	const char *const *names = nftnl_chain_is_set(c, NFTNL_CHAIN_DEVICES)
+				       ? nftnl_chain_get_array(c, NFTNL_CHAIN_DEVICES)
+				       : NULL;
+	const char *one = nftnl_chain_get_str(c, NFTNL_CHAIN_DEV);
+	size_t n = one ? 1 : 0;
+
+	while (names && names[n])
+		n++;
+	out->device = pool_alloc(&x->d->pool, (n + 1) * sizeof(*out->device));
+	for (size_t i = 0; out->device && i < n; i++)
+		out->device[out->n_devices++] = text(x, names ? names[i] : one);
+}
+
 static void decode_chain(struct decoder *x, const struct nftnl_chain *c, struct dump_chain *out)
 {
 	const struct nftnl_table *t;
@@ -769,6 +784,7 @@ static void decode_chain(struct decoder *x, const struct nftnl_chain *c, struct 
 	out->hook = nftnl_chain_get_u32(c, NFTNL_CHAIN_HOOKNUM);
 	out->priority = nftnl_chain_get_s32(c, NFTNL_CHAIN_PRIO);
 	out->drops = nftnl_chain_get_u32(c, NFTNL_CHAIN_POLICY) == NF_DROP;
+	decode_devices(x, c, out);
 	type = nftnl_chain_get_str(c, NFTNL_CHAIN_TYPE);
 	if (type && strcmp(type, "nat") == 0)
 		out->type = DUMP_NAT_CHAIN;

@@ -96,6 +96,8 @@ struct dump_chain {
 	int32_t priority;
 	bool drops; /* its policy */
 	enum dump_type type;
+	const char **device; /* at ingress: whose packets come by */
+	size_t n_devices;
 	struct dump_rule *rule;
 	size_t n;
 };

@@ -782,6 +782,15 @@ static void blur(struct walk *w, unsigned int writes)
 		w->n_written = WRITTEN_MAX;
 }
 
+/* Whether its packets come by a chain at ingress. Those of another may, as ports of a bridge. */
+static bool has_device(const struct dump_chain *c, const struct walk_interface *interface)
+{
+	for (size_t i = 0; interface && i < c->n_devices; i++)
+		if (strcmp(c->device[i], interface->name) == 0)
+			return true;
+	return false;
+}
+
 int walk_host(struct walker *walker, const struct walk_packet *p, struct walk_result *out)
 {
 	const struct station *way = walker->way[p->out];
@@ -800,7 +809,10 @@ int walk_host(struct walker *walker, const struct walk_packet *p, struct walk_re
 		track(&w, &way[i]);
 		blur(&w, way[i].blurs);
 		/* What one nat chain has translated no other is asked for. */
-		partial = way[i].partial || (c->type == DUMP_NAT_CHAIN && w.state.translated);
+		partial = (way[i].partial && !has_device(c, p->interface)) ||
+			  (c->type == DUMP_NAT_CHAIN && w.state.translated);
+		if (way[i].stage == STAGE_INGRESS && !p->interface)
+			w.looked_at |= WALK_ABOUT_INTERFACE;
 		walk_base(&w, c, on, !partial);
 		if (!partial)
 			on = w.accepted;

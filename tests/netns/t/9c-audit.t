@@ -74,7 +74,8 @@ class Host:
 
     def load(self, text):
         with self.ns.entered():
-            done = subprocess.run(["nft", "-f", "-"], input="flush ruleset\n" + text, text=True, capture_output=True)
+            done = subprocess.run(["nft", "-f", "-"], input="flush ruleset\n" + text, text=True, capture_output=True,
+                                  env=environment())  # fmt: skip
         if done.returncode:
             raise CommandFailed(done.stderr + text)
 
@@ -300,6 +301,12 @@ def shut(t, host, path):
                           "\t\ttcp dport 22 drop\n\t}\n}\n")  # fmt: skip
             f = only(host.audit(path, status=1), kind="not-let-in", service="ssh", family="ip4")
             tap.equal(f["rule"]["table"], "other")
+        with t.case("before everything else, at ingress"):
+            with open(path) as f:
+                host.load(f.read() + "table netdev early {\n\tchain c {\n\t\ttype filter hook ingress devices = "
+                          "{ lan0, wan0 } priority 0; policy accept;\n\t\ttcp dport 22 drop\n\t}\n}\n")  # fmt: skip
+            f = one(host.audit(path, status=1), kind="not-let-in", service="ssh", family="ip4")
+            tap.equal(f["rule"]["family"], "netdev")
         host.load_file(path)
 
 
@@ -345,6 +352,10 @@ def outbound(t, host):
         host.add("ip daddr 10.9.0.0/16 tcp dport 22 drop", "output")
         f = one(host.audit(path), kind="not-let-out", port="22", proto="tcp")
         tap.contains(f["text"], "10.9.0.0/16")
+    with t.case("nothing filters what the host sends: a note"):
+        host.ns.sh("nft", "delete", "chain", "inet", "strict", "output")
+        tap.equal(one(host.audit(path), kind="output-open")["level"], "note")
+        host.load_file(path)
     with t.case("a rule for source ports below 1024 is asked with these"):
         found = host.audit(path, "--with", "rmc")
         tap.equal(len(matching(found, kind="not-let-in", service="rmc")), 2, json.dumps(found, indent=1))
