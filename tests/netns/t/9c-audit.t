@@ -423,6 +423,22 @@ def local(t, host):
             tap.equal(matching(host.audit("sevone-pas"), kind="local-exposed"), [])
 
 
+def every_profile(t, host):
+    """Loaded as it was settled, each is what audit wants, but that nobody listens here."""
+    listed = json.loads(host.ctl("--json", "profile", "list").stdout)["profiles"]
+    for name in sorted(p["name"] for p in listed):
+        with t.case(f"{name}, settled and loaded: nothing but that nobody listens"):
+            shown = json.loads(host.ctl("--json", "profile", "show", name).stdout)
+            settled = {p["name"]: "10.0.0.0/8,fd10::/16" for p in shown["peers"]}
+            switches = ",".join(shown["switches"])
+            for words in ((), ("--with", switches) if switches else (), ("--without", switches) if switches else ()):
+                path = host.rendered(name, settled, *words, file="every")
+                host.load_file(path)
+                found = [f for f in host.audit(path) if f["kind"] not in ("not-listening", "pinholes")]
+                tap.equal(found, [], f"{words}")
+                tap.equal([f for f in host.audit(path) if f["kind"] == "pinholes" and f["level"] == "finding"], [])
+
+
 def iptables(t, host, lab):
     tools = {f: xt.Xt(lab, "nft", f) for f in (4, 6)}
     if tools[4].lacking(host.ns):
@@ -497,6 +513,7 @@ with Lab() as lab:
     outbound(t, host)
     registered(t, host, lab)
     containers(t, host)
-    iptables(t, host, lab)
+    every_profile(t, host)
     people(t, host, path)
+    iptables(t, host, lab)  # last: tables of iptables-legacy stay as long as the namespace
 t.done()
