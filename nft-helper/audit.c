@@ -271,6 +271,42 @@ static bool wholesale(const struct audit *a, size_t f, size_t p, const struct re
 	return ports >= WHOLESALE;
 }
 
+/* What the host sends, where the profile filters that. */
+static int check_output(struct audit *a)
+{
+	unsigned int open = a->p->about->output_drops ? a->families : 0;
+	struct reach_spans spans;
+	int ret = 0;
+
+	for (size_t f = 0; f < FAMILIES; f++)
+		for (size_t p = 0; p < PROTOS && ret == 0 && (open & family_bits[f]); p++) {
+			const struct reach_question q = {
+				.family = families[f],
+				.l4proto = protos[p],
+				.out = true,
+				.peers = reach_anybody(a->reach, families[f]),
+				.lo = 1,
+				.hi = UINT16_MAX,
+			};
+
+			ret = reach_ask(a->reach, &q, &spans);
+			if (ret == 0 && !lets_all_in(a, f, &spans))
+				open &= ~family_bits[f];
+		}
+	if (ret == 0 && open) {
+		const struct finding x = {
+			.kind = AUDIT_OUTPUT_OPEN,
+			.note = true,
+			.family = open,
+			.text = "no chain filters what this host sends; the profile lets out what "
+				"is in it, and nothing else",
+		};
+
+		(void)findings_add(&a->findings, &x);
+	}
+	return ret;
+}
+
 /* Those that a rule or policy lets in where the profile does not want all of them. */
 static void report_cause(struct audit *a, const struct finding *like, enum family family,
     const struct reach_cause *c, bool perhaps)
@@ -910,7 +946,8 @@ static int open_reach(struct audit *a)
 	for (size_t i = 0; a->p->about->containers && i < a->p->inside->n; i++)
 		outside[n++] = a->p->inside->word[i];
 	for (size_t i = 0; i < a->host.n_addresses; i++)
-		a->families |= a->host.addresses[i].family == FAMILY_IPV6 ? CAT_IPV6 : CAT_IPV4;
+		a->families |=
+		    a->host.addresses[i].addr.family == FAMILY_IPV6 ? CAT_IPV6 : CAT_IPV4;
 	if (!a->families)
 		a->families = CAT_IPV4 | CAT_IPV6;
 	return reach_open(&a->reach, &a->host, outside, n);
@@ -929,7 +966,9 @@ static int check_all(struct audit *a)
 		return ret;
 	check_listeners(a);
 	check_open(a);
-	ret = check_protocols(a);
+	ret = check_output(a);
+	if (ret == 0)
+		ret = check_protocols(a);
 	if (ret == 0)
 		ret = check_pinholes(a);
 	check_legacy(a);

@@ -316,7 +316,8 @@ static int on_address(const struct nlmsghdr *nlh, void *arg)
 	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(nlh);
 	struct address_attrs attrs = { .len = m->ifa_family == AF_INET ? 4 : 16 };
 	struct listening *out = arg;
-	struct addr addr, *a;
+	struct own_address *a;
+	struct addr addr;
 
 	(void)mnl_attr_parse(nlh, sizeof(*m), on_address_attr, &attrs);
 	if (!attrs.local)
@@ -325,14 +326,16 @@ static int on_address(const struct nlmsghdr *nlh, void *arg)
 		return MNL_CB_OK;
 	addr = m->ifa_family == AF_INET ? addr_ipv4(attrs.local) : addr_ipv6(attrs.local);
 	for (size_t i = 0; i < out->n_addresses; i++)
-		if (addr_equal(&out->addresses[i], &addr))
+		if (addr_equal(&out->addresses[i].addr, &addr) &&
+		    out->addresses[i].index == m->ifa_index)
 			return MNL_CB_OK;
 	a = one_more((void **)&out->addresses, &out->n_addresses, sizeof(*a));
 	if (!a) {
 		errno = ENOMEM;
 		return MNL_CB_ERROR;
 	}
-	*a = addr;
+	a->addr = addr;
+	a->index = m->ifa_index;
 	return MNL_CB_OK;
 }
 

@@ -30,12 +30,17 @@ struct link {
 	uint16_t type; /* ARPHRD_* */
 };
 
+struct own_address {
+	struct addr addr;
+	uint32_t index; /* of its link */
+};
+
 struct listening {
 	struct listener *listeners; /* by protocol, port, address */
 	size_t n_listeners;
 	struct link *links;
 	size_t n_links;
-	struct addr *addresses; /* without those of loopback interfaces */
+	struct own_address *addresses; /* without those of loopback interfaces */
 	size_t n_addresses;
 	uint16_t ephemeral_lo, ephemeral_hi; /* ports that the kernel picks */
 };

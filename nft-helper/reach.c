@@ -202,11 +202,16 @@ static size_t own_addresses(
 	size_t n = 0;
 
 	for (size_t i = 0; i < r->host->n_addresses; i++) {
-		if (r->host->addresses[i].family != family)
+		const struct addr *a = &r->host->addresses[i].addr;
+		bool again = a->family != family;
+
+		for (size_t k = 0; k < n; k++)
+			again |= addr_equal(list[k], a);
+		if (again)
 			continue;
 		if (n == ADDRESSES_MAX)
 			return 0; /* too many to ask for each */
-		list[n++] = &r->host->addresses[i];
+		list[n++] = a;
 	}
 	return n;
 }
@@ -354,6 +359,15 @@ static void add_answer(struct reach *r, struct answer *a, const struct walk_resu
 		s->hi = w->dport_upto;
 }
 
+static bool is_of(const struct reach *r, const struct addr *own, uint32_t index)
+{
+	for (size_t i = 0; i < r->host->n_addresses; i++)
+		if (r->host->addresses[i].index == index &&
+		    addr_equal(&r->host->addresses[i].addr, own))
+			return true;
+	return false;
+}
+
 /* By each interface and to each address of this host that make a difference. */
 static int ask_ways(struct reach *r, const struct reach_question *q, struct walk_packet packet,
     unsigned int looked_at, struct way way, struct answer *a)
@@ -373,6 +387,8 @@ static int ask_ways(struct reach *r, const struct reach_question *q, struct walk
 			if (n_own) {
 				packet.own = *own[k];
 				way.own = k + 1;
+				packet.elsewhere =
+				    n_interfaces && !is_of(r, own[k], packet.interface->index);
 			}
 			ret = walk_host(r->walker, &packet, &w);
 			if (ret == 0)

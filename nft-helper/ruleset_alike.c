@@ -135,6 +135,9 @@ static uint64_t hash_of(const struct dump *d, const struct walk_interface *i)
 	uint64_t hash = HASH_BEGIN;
 
 	for (size_t c = 0; c < d->n_chains; c++)
+		for (size_t k = 0; k < d->chain[c].n_devices; k++)
+			mix(&hash, strcmp(d->chain[c].device[k], i->name) == 0);
+	for (size_t c = 0; c < d->n_chains; c++)
 		for (size_t k = 0; k < d->chain[c].n; k++)
 			look_at(&hash, i, &d->chain[c].rule[k]);
 	return hash;

@@ -206,6 +206,7 @@ static void decode_exthdr(struct decoder *x, struct dump_expr *out)
 	out->key = number(x, NFTNL_EXPR_EXTHDR_OP);
 	out->flags = number(x, NFTNL_EXPR_EXTHDR_FLAGS);
 	out->len = number(x, NFTNL_EXPR_EXTHDR_LEN);
+	out->offset = number(x, NFTNL_EXPR_EXTHDR_TYPE) << 16 | number(x, NFTNL_EXPR_EXTHDR_OFFSET);
 	if (reg(x, NFTNL_EXPR_EXTHDR_DREG, out->len, &out->dreg))
 		out->op = DUMP_EXTHDR;
 	else if (nftnl_expr_is_set(x->e, NFTNL_EXPR_EXTHDR_SREG))
@@ -317,6 +318,8 @@ static void decode_dynset(struct decoder *x, struct dump_expr *out)
 		(void)nftnl_expr_expr_foreach(x->e, note_inner, &w);
 	out->op = any && !w.limit_only ? DUMP_CONDITION : DUMP_DYNSET;
 	out->flags = any && w.limits;
+	out->set = set_of(x, x->rule->chain->family, x->rule->chain->table,
+	    nftnl_expr_get_str(x->e, NFTNL_EXPR_DYNSET_SET_NAME));
 	out->inverted = w.inverted;
 }
 
@@ -723,8 +726,8 @@ static void decode_set(struct decoder *x, const struct raw_set *raw, struct dump
 	out->data_len = nftnl_set_is_set(s, NFTNL_SET_DATA_LEN) && !out->verdicts
 			    ? nftnl_set_get_u32(s, NFTNL_SET_DATA_LEN)
 			    : 0;
-	out->unknown = raw->unknown || (out->flags & NFT_SET_EVAL) || !out->key_len ||
-		       out->key_len > DUMP_REGISTERS || out->data_len > DUMP_REGISTERS;
+	out->unknown = raw->unknown || !out->key_len || out->key_len > DUMP_REGISTERS ||
+		       out->data_len > DUMP_REGISTERS;
 	(void)decode_fields(out, s);
 	if (!raw->unknown && out->key_len && out->key_len <= DUMP_REGISTERS)
 		decode_elements(x, out, s);
@@ -747,6 +750,21 @@ static const struct nftnl_table *table_of(
 	return NULL;
 }
 
+static void decode_devices(struct decoder *x, const struct nftnl_chain *c, struct dump_chain *out)
+{
+	const char *const *names = nftnl_chain_is_set(c, NFTNL_CHAIN_DEVICES)
+				       ? nftnl_chain_get_array(c, NFTNL_CHAIN_DEVICES)
+				       : NULL;
+	const char *one = nftnl_chain_get_str(c, NFTNL_CHAIN_DEV);
+	size_t n = one ? 1 : 0;
+
+	while (names && names[n])
+		n++;
+	out->device = pool_alloc(&x->d->pool, (n + 1) * sizeof(*out->device));
+	for (size_t i = 0; out->device && i < n; i++)
+		out->device[out->n_devices++] = text(x, names ? names[i] : one);
+}
+
 static void decode_chain(struct decoder *x, const struct nftnl_chain *c, struct dump_chain *out)
 {
 	const struct nftnl_table *t;
@@ -766,6 +784,7 @@ static void decode_chain(struct decoder *x, const struct nftnl_chain *c, struct 
 	out->hook = nftnl_chain_get_u32(c, NFTNL_CHAIN_HOOKNUM);
 	out->priority = nftnl_chain_get_s32(c, NFTNL_CHAIN_PRIO);
 	out->drops = nftnl_chain_get_u32(c, NFTNL_CHAIN_POLICY) == NF_DROP;
+	decode_devices(x, c, out);
 	type = nftnl_chain_get_str(c, NFTNL_CHAIN_TYPE);
 	if (type && strcmp(type, "nat") == 0)
 		out->type = DUMP_NAT_CHAIN;

@@ -63,7 +63,7 @@ struct dump_expr {
 	uint32_t len;    /* of payload, data, ...: bytes */
 	uint32_t key;    /* meta, ct; base of a payload; result of fib; comparison; object's type */
 	uint32_t flags;  /* fib, extension header; direction of ct; size of byteorder */
-	uint32_t offset; /* payload */
+	uint32_t offset; /* payload; extension header: its type << 16, and where in it */
 	uint32_t data_len;           /* of data */
 	const uint8_t *data, *data2; /* data2 as long as data */
 	int verdict;
@@ -96,6 +96,8 @@ struct dump_chain {
 	int32_t priority;
 	bool drops; /* its policy */
 	enum dump_type type;
+	const char **device; /* at ingress: whose packets come by */
+	size_t n_devices;
 	struct dump_rule *rule;
 	size_t n;
 };
@@ -116,7 +118,7 @@ struct dump_set {
 	uint32_t flags; /* NFT_SET_* */
 	uint32_t key_len, data_len;
 	bool verdicts;
-	bool unknown; /* the elements have not been read, or change with the packets */
+	bool unknown; /* the elements have not been read */
 	/* Of a concatenation whose fields are compared one by one; else there is one. */
 	unsigned int n_fields;
 	uint8_t field_len[DUMP_FIELDS]; /* each begins at a multiple of four bytes */

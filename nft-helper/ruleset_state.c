@@ -13,6 +13,7 @@
 #define ETHERTYPE_IPV4 0x0800
 #define ETHERTYPE_IPV6 0x86dd
 #define TCP_SYN        0x02
+#define TCPOPT_MSS     2
 #define UNTRACKED      (1u << 6) /* NF_CT_STATE_UNTRACKED_BIT */
 #define INVALID        (1u << 0) /* NF_CT_STATE_INVALID_BIT */
 
@@ -115,6 +116,8 @@ void state_begin(struct packet_state *p, struct cell_scope *s, const struct walk
 	set_port(&s->port[CELL_PORT_DST], packet->dport);
 	set_port(&s->port[CELL_PORT_SRC], packet->sport);
 	cells_word(p->ct_mark, packet->mark, CELL_MARK);
+	if (packet->ordinary)
+		cells_word(p->meta_mark, 0, CELL_ELSEWHERE);
 	set_network(p);
 	set_transport(p, s);
 }
@@ -354,7 +357,9 @@ static enum truth load_ct(const struct packet_state *s, const struct cell_scope 
 static void load_fib(const struct packet_state *s, const struct dump_expr *e, struct cell *to)
 {
 	const struct walk_packet *p = s->packet;
-	bool whole = !(e->flags & (NFTA_FIB_F_IIF | NFTA_FIB_F_OIF));
+	/* To an address of the interface that it comes by, unless it is known to be another's. */
+	bool whole = !(e->flags & (NFTA_FIB_F_IIF | NFTA_FIB_F_OIF)) ||
+		     (e->flags == (NFTA_FIB_F_DADDR | NFTA_FIB_F_IIF) && !p->out && !p->elsewhere);
 	bool own;
 
 	cells_unknown(to, e->key == NFT_FIB_RESULT_OIFNAME ? 16 : 4);
@@ -370,20 +375,51 @@ static void load_fib(const struct packet_state *s, const struct dump_expr *e, st
 	}
 }
 
-/* An ordinary packet has no extension headers and no options of IPv4. */
+/* That of Ethernet. */
+uint16_t state_mss(const struct walk_packet *p)
+{
+	return p->family == NFPROTO_IPV4 ? 1460 : 1440;
+}
+
+/* Whether a packet can have headers or options of this kind at all (nft_exthdr.c). */
+static bool may_have(const struct walk_packet *p, uint32_t op)
+{
+	switch (op) {
+	case NFT_EXTHDR_OP_IPV6:
+		return p->family == NFPROTO_IPV6;
+	case NFT_EXTHDR_OP_IPV4:
+		return p->family == NFPROTO_IPV4;
+	case NFT_EXTHDR_OP_TCPOPT:
+		return p->l4proto == IPPROTO_TCP;
+	case NFT_EXTHDR_OP_SCTP:
+		return p->l4proto == IPPROTO_SCTP;
+	default:
+		return true;
+	}
+}
+
+/* An ordinary packet has no extension headers and no options of IPv4; a TCP SYN says its MSS. */
 static enum truth load_exthdr(
     const struct packet_state *s, const struct dump_expr *e, struct cell *to)
 {
 	const struct walk_packet *p = s->packet;
-	bool asked = e->flags & NFT_EXTHDR_F_PRESENT;
-	bool six = e->key == NFT_EXTHDR_OP_IPV6;
+	bool asked = e->flags & NFT_EXTHDR_F_PRESENT, possible = may_have(p, e->key);
+	bool mss = possible && e->key == NFT_EXTHDR_OP_TCPOPT && e->offset >> 16 == TCPOPT_MSS;
 
 	cells_unknown(to, e->len);
-	if (!p->ordinary || (!six && e->key != NFT_EXTHDR_OP_IPV4))
+	if (!p->ordinary)
 		return DEPENDS;
-	if (six != (p->family == NFPROTO_IPV6) || !asked)
+	if (mss && !asked) {
+		if ((e->offset & 0xffff) == 2 && e->len == 2)
+			cells_be16(to, state_mss(p));
+		return HOLDS;
+	}
+	if (possible && !mss && e->key != NFT_EXTHDR_OP_IPV6 && e->key != NFT_EXTHDR_OP_IPV4)
+		return DEPENDS;
+	/* Asked of a packet of the other family, the rule ends even then. */
+	if (!asked || (!possible && (e->key == NFT_EXTHDR_OP_IPV6 || e->key == NFT_EXTHDR_OP_IPV4)))
 		return FAILS;
-	cells_byte(to, 0);
+	cells_byte(to, mss);
 	return HOLDS;
 }
 

@@ -38,6 +38,8 @@ void state_begin(struct packet_state *p, struct cell_scope *s, const struct walk
 enum truth state_load(const struct packet_state *p, const struct cell_scope *s,
     const struct dump_expr *e, struct cell *to);
 
+/* What a TCP SYN has for its maximum segment size. */
+uint16_t state_mss(const struct walk_packet *p);
 /* Bits of a flow's status that are known to be 0 at its first packet. */
 uint32_t state_status_known(const struct packet_state *p);
 /* The state as nf_tables has it; false when it is not known. */

@@ -17,8 +17,9 @@
 #include "ruleset_way.h"
 #include "ruleset_xt.h"
 
-#define DEPTH_MAX 16     /* of jumps; the kernel's own limit */
-#define RULES_MAX 500000 /* looked at for one answer: chains that jump to each other multiply */
+#define WRITTEN_MAX 8
+#define DEPTH_MAX   16     /* of jumps; the kernel's own limit */
+#define RULES_MAX   500000 /* looked at for one answer: chains that jump to each other multiply */
 
 struct walker {
 	const struct dump *dump;
@@ -39,6 +40,9 @@ struct walk {
 	bool settled, plainly_accepted, sometimes, exhausted;
 	unsigned int looked_at;
 	unsigned int rules;
+	/* Sets that rules on its way have perhaps added it to. */
+	const struct dump_set *written[WRITTEN_MAX];
+	size_t n_written; /* WRITTEN_MAX and more: any of those that rules can fill */
 	struct walk_event *event;
 	size_t n_events;
 };
@@ -307,13 +311,41 @@ static void step_byteorder(struct walk *w, const struct dump_expr *e)
 
 /* --- sets and maps ------------------------------------------------------------------------- */
 
+/* A rate that an ordinary packet does not exceed. */
+static void step_limit(struct walk *w, struct step *s, const struct dump_expr *e)
+{
+	require_truth(w, s, !w->state.packet->ordinary ? DEPENDS : e->inverted ? FAILS : HOLDS);
+}
+
+/* What is in a set is what is in it now, but for this packet itself. */
+static bool is_unknown(const struct walk *w, const struct dump_set *set)
+{
+	if (set->unknown || (w->n_written >= WRITTEN_MAX && (set->flags & NFT_SET_EVAL)))
+		return true;
+	for (size_t i = 0; i < w->n_written && i < WRITTEN_MAX; i++)
+		if (w->written[i] == set)
+			return true;
+	return false;
+}
+
+static void step_dynset(struct walk *w, struct step *s, const struct dump_expr *e)
+{
+	if (!e->set)
+		w->n_written = WRITTEN_MAX;
+	else if (!is_unknown(w, e->set))
+		w->written[w->n_written++] = e->set;
+	/* flags: whether it has a limit */
+	if (e->flags)
+		step_limit(w, s, e);
+}
+
 /* The data of the only element that can match; unknown when there are more. */
 static void load_data(struct walk *w, const struct dump_expr *e, const struct cell *key)
 {
 	const struct dump_set *set = e->set;
 	const struct dump_element *only = NULL;
 
-	for (size_t i = 0; !set->unknown && i < set->n; i++) {
+	for (size_t i = 0; !is_unknown(w, set) && i < set->n; i++) {
 		const struct dump_element *x = &set->element[i];
 
 		if (x->lo && cells_in_element(&w->scope, key, set, x).truth == FAILS)
@@ -340,7 +372,7 @@ static void verdict_map(
 	const struct addrset sure = s->sure, may = s->may;
 	struct addrset on_sure = nobody, on_may = nobody; /* who go on with this rule */
 
-	if (set->unknown) {
+	if (is_unknown(w, set)) {
 		anything(w, s);
 		s->done = true;
 		return;
@@ -387,7 +419,7 @@ static void step_lookup(struct walk *w, struct step *s, const struct dump_expr *
 		verdict_map(w, s, e, key);
 		return;
 	}
-	c = cells_in_set(&w->scope, key, e->set);
+	c = is_unknown(w, e->set) ? cond_of(DEPENDS) : cells_in_set(&w->scope, key, e->set);
 	require(w, s, e->inverted ? cond_not(&w->scope, c) : c, about_of(key, e->len));
 	if (e->has_dreg && !s->done)
 		load_data(w, e, key);
@@ -508,12 +540,6 @@ static void step_object(struct walk *w, struct step *s, const struct dump_expr *
 	}
 }
 
-/* A rate that an ordinary packet does not exceed. */
-static void step_limit(struct walk *w, struct step *s, const struct dump_expr *e)
-{
-	require_truth(w, s, !w->state.packet->ordinary ? DEPENDS : e->inverted ? FAILS : HOLDS);
-}
-
 static void step_match(struct walk *w, struct step *s, const struct dump_expr *e)
 {
 	unsigned int about;
@@ -587,9 +613,8 @@ static void step_expr(struct walk *w, struct step *s, const struct dump_expr *e)
 	case DUMP_LOOKUP:
 		step_lookup(w, s, e);
 		break;
-	case DUMP_DYNSET: /* flags: whether it has a limit */
-		if (e->flags)
-			step_limit(w, s, e);
+	case DUMP_DYNSET:
+		step_dynset(w, s, e);
 		break;
 	case DUMP_LIMIT:
 		step_limit(w, s, e);
@@ -753,6 +778,17 @@ static void blur(struct walk *w, unsigned int writes)
 	}
 	if (writes & WRITES_DESTINATION)
 		forget_destination(w);
+	if (writes & WRITES_SETS)
+		w->n_written = WRITTEN_MAX;
+}
+
+/* Whether its packets come by a chain at ingress. Those of another may, as ports of a bridge. */
+static bool has_device(const struct dump_chain *c, const struct walk_interface *interface)
+{
+	for (size_t i = 0; interface && i < c->n_devices; i++)
+		if (strcmp(c->device[i], interface->name) == 0)
+			return true;
+	return false;
 }
 
 int walk_host(struct walker *walker, const struct walk_packet *p, struct walk_result *out)
@@ -773,7 +809,10 @@ int walk_host(struct walker *walker, const struct walk_packet *p, struct walk_re
 		track(&w, &way[i]);
 		blur(&w, way[i].blurs);
 		/* What one nat chain has translated no other is asked for. */
-		partial = way[i].partial || (c->type == DUMP_NAT_CHAIN && w.state.translated);
+		partial = (way[i].partial && !has_device(c, p->interface)) ||
+			  (c->type == DUMP_NAT_CHAIN && w.state.translated);
+		if (way[i].stage == STAGE_INGRESS && !p->interface)
+			w.looked_at |= WALK_ABOUT_INTERFACE;
 		walk_base(&w, c, on, !partial);
 		if (!partial)
 			on = w.accepted;

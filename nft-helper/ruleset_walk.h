@@ -34,6 +34,7 @@ struct walk_packet {
 	const struct addrset *peers;
 	struct addr own; /* the address on this side; FAMILY_NONE: not known */
 	const struct walk_interface *interface; /* that it comes or leaves by; NULL: not known */
+	bool elsewhere;                         /* own is not an address of that interface */
 	int dport, sport;
 	int icmp_type, icmp_code;
 	uint32_t state; /* of conntrack: a bit of nf_tables (1 << (ctinfo + 1)) */

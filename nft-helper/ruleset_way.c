@@ -70,6 +70,8 @@ static unsigned int expr_writes(const struct dump_expr *e)
 		return WRITES_PACKET;
 	case DUMP_NOTRACK:
 		return WRITES_TRACKING;
+	case DUMP_DYNSET:
+		return WRITES_SETS;
 	case DUMP_NAT:
 	case DUMP_REDIRECT:
 	case DUMP_TPROXY:

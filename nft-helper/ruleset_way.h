@@ -16,6 +16,7 @@ enum {
 	WRITES_PACKET = 4,
 	WRITES_TRACKING = 8,
 	WRITES_DESTINATION = 16,
+	WRITES_SETS = 32,
 };
 
 /* A base chain on the way. */

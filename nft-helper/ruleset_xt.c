@@ -15,8 +15,10 @@
 #include <linux/netfilter/xt_mark.h>
 #include <linux/netfilter/xt_multiport.h>
 #include <linux/netfilter/xt_pkttype.h>
+#include <linux/netfilter/xt_recent.h>
 #include <linux/netfilter/xt_rpfilter.h>
 #include <linux/netfilter/xt_state.h>
+#include <linux/netfilter/xt_tcpmss.h>
 #include <linux/netfilter/xt_tcpudp.h>
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
@@ -426,6 +428,31 @@ static struct cond match_rpfilter(struct match *m)
 	return known(!(rp.flags & XT_RPFILTER_INVERT));
 }
 
+/* Nobody in no hurry comes twice within the time; that he came at all cannot be told. */
+static struct cond match_recent(struct match *m)
+{
+	struct xt_recent_mtinfo recent;
+
+	if (!info(m->e, &recent, sizeof(recent)) || !m->p->packet->ordinary)
+		return cond_of(DEPENDS);
+	if (recent.check_set & XT_RECENT_SET)
+		return known(!recent.invert);
+	if ((recent.check_set & (XT_RECENT_CHECK | XT_RECENT_UPDATE)) && recent.hit_count > 1)
+		return known(recent.invert);
+	return cond_of(DEPENDS);
+}
+
+static struct cond match_tcpmss(struct match *m)
+{
+	uint16_t mss = state_mss(m->p->packet);
+	struct xt_tcpmss_match_info range;
+
+	if (!info(m->e, &range, sizeof(range)) || !m->p->packet->ordinary ||
+	    m->p->packet->l4proto != IPPROTO_TCP)
+		return cond_of(DEPENDS);
+	return known((mss >= range.mss_min && mss <= range.mss_max) != (range.invert != 0));
+}
+
 /* Extension headers: a packet without one does not match, however it is asked for. */
 static struct cond match_header(struct match *m)
 {
@@ -449,10 +476,12 @@ static const struct {
 	{ "mark", match_mark },
 	{ "multiport", match_multiport },
 	{ "pkttype", match_pkttype },
+	{ "recent", match_recent },
 	{ "rpfilter", match_rpfilter },
 	{ "rt", match_header },
 	{ "state", match_state },
 	{ "tcp", match_tcp },
+	{ "tcpmss", match_tcpmss },
 	{ "udp", match_udp },
 };
 

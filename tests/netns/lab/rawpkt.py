@@ -18,10 +18,11 @@ def checksum(data):
     return ~total & 0xFFFF
 
 
-def _transport(proto, sport, dport):
+def _transport(family, proto, sport, dport):
     """Bytes with a checksum of 0, and where that is."""
     if proto == TCP:
-        return struct.pack("!HHIIBBHHH", sport, dport, 1, 0, 5 << 4, 0x02, 1024, 0, 0), 16
+        head = struct.pack("!HHIIBBHHH", sport, dport, 1, 0, 6 << 4, 0x02, 1024, 0, 0)
+        return head + struct.pack("!BBH", 2, 4, 1460 if family == 4 else 1440), 16
     if proto == UDP:
         return struct.pack("!HHHH", sport, dport, 12, 0) + b"ping", 6
     return struct.pack("!BBHHH", 8 if proto == ICMP else 128, 0, 0, 7, 1) + b"ping", 2
@@ -29,7 +30,7 @@ def _transport(proto, sport, dport):
 
 def packet(family, proto, source, destination, sport, dport):
     src, dst = ipaddress.ip_address(source).packed, ipaddress.ip_address(destination).packed
-    data, at = _transport(proto, sport, dport)
+    data, at = _transport(family, proto, sport, dport)
     pseudo = src + dst + (struct.pack("!BBH", 0, proto, len(data)) if family == 4
                           else struct.pack("!IHBB", len(data), 0, 0, proto))  # fmt: skip
     value = checksum((b"" if proto == ICMP else pseudo) + data) or 0xFFFF

@@ -184,7 +184,8 @@ class Nft:
             "meta protocol ip" if family == 4 else "meta protocol ip6", "ip dscp cs0" if family == 4 else "ip6 dscp cs0",
             "ip length < 1000" if family == 4 else "ip6 length < 1000", "ether type ip", "fib daddr . iif type local",
             f"@nh,{96 if family == 4 else 64},8 {10 if family == 4 else 0x20}", "ct mark >= 5", "meta mark 0x700",
-            "meta mark { 5, 7, 0x700 }", "ct mark vmap { 0 : continue, 7 : accept }", "meta length > 2000", "quota over 100 mbytes", "rt classid 1", "tcp option maxseg exists",
+            "meta mark { 5, 7, 0x700 }", "ct mark vmap { 0 : continue, 7 : accept }", "meta length > 2000", "quota over 100 mbytes", "rt classid 1", "tcp option maxseg exists", "tcp option maxseg size 1-535",
+            "tcp option maxseg size > 1440", "fib daddr . iif type != local",
         ))  # fmt: skip
 
     def statement(self, family):
@@ -326,7 +327,8 @@ class Iptables:
             "-m pkttype --pkt-type unicast", "-m pkttype --pkt-type broadcast", f"{icmp} echo-request",
             f"-p tcp --syn", "-p tcp ! --syn", "-p tcp --tcp-flags SYN,ACK SYN",
             "-m hashlimit --hashlimit-above 10000/sec --hashlimit-burst 5000 --hashlimit-name x", "-m hashlimit --hashlimit-upto "
-            "10000/sec --hashlimit-burst 5000 --hashlimit-name y", "-m length --length 0:40", "-m statistic --mode random --probability 0.5",
+            "10000/sec --hashlimit-burst 5000 --hashlimit-name y", "-m tcpmss ! --mss 536:65535 -p tcp",
+            "-m recent --set --name a", "-m recent --update --seconds 1 --hitcount 200 --name b", "-m length --length 0:40", "-m statistic --mode random --probability 0.5",
             f"-p {r.choice(('tcp', 'udp', 'all'))}",
         ))  # fmt: skip
 

@@ -74,7 +74,8 @@ class Host:
 
     def load(self, text):
         with self.ns.entered():
-            done = subprocess.run(["nft", "-f", "-"], input="flush ruleset\n" + text, text=True, capture_output=True)
+            done = subprocess.run(["nft", "-f", "-"], input="flush ruleset\n" + text, text=True, capture_output=True,
+                                  env=environment())  # fmt: skip
         if done.returncode:
             raise CommandFailed(done.stderr + text)
 
@@ -150,6 +151,35 @@ def right(t, host):
                                       "service", "text"])  # fmt: skip
                 tap.true(f["level"] in ("finding", "note") and f["text"], f)
     return path
+
+
+HARDENING = (
+    "tcp flags & (fin|syn) == (fin|syn) drop", "tcp option maxseg size 1-535 drop", "ip frag-off & 0x1fff != 0 drop",
+    "exthdr frag exists drop", "meta mark & 0x8000 == 0x8000 drop", "fib saddr . iif oif missing drop",
+    "fib daddr . iif type != { local, broadcast, multicast } drop", "limit rate over 1000/second drop",
+    "meta pkttype { broadcast, multicast } drop", 'iifname != "lo" ip saddr 127.0.0.0/8 drop',
+    "ip saddr { 0.0.0.0/8, 224.0.0.0/3 } drop", "ct state vmap { invalid : drop, established : accept }",
+    "ct status dnat accept", "log prefix \"x\"",
+)  # fmt: skip
+
+
+def hardened(t, host, path):
+    with t.case("rules that an ordinary packet does not notice change nothing"), host.listening(*RIGHT):
+        for rule in HARDENING:
+            host.add(rule)
+        found = host.audit(path, status=0)
+        tap.equal([f["kind"] for f in found], ["pinholes"], json.dumps(found, indent=1))
+    with t.case("a set that rules fill is what it is now"), host.listening(*RIGHT):
+        with open(path) as f:
+            host.load(f.read() + "table inet other {\n\tset deny { type ipv4_addr; flags dynamic; size 9; elements = "
+                      "{ 10.1.5.5 } }\n\tchain c {\n\t\ttype filter hook input priority 50; policy accept;\n"
+                      "\t\tip saddr @deny drop\n\t\ttcp dport 9 add @deny { ip saddr }\n\t}\n}\n")  # fmt: skip
+        found = matching(host.audit(path, status=1), level="finding")
+        for f in found:
+            tap.equal((f["kind"], f["family"]), ("not-let-in", "ip4"), f)
+            tap.contains(f["text"], "10.1.5.5")
+        tap.equal(sorted(f["service"] for f in found), ["ntp", "ssh"])
+    host.load_file(path)
 
 
 def listeners(t, host, path):
@@ -271,6 +301,12 @@ def shut(t, host, path):
                           "\t\ttcp dport 22 drop\n\t}\n}\n")  # fmt: skip
             f = only(host.audit(path, status=1), kind="not-let-in", service="ssh", family="ip4")
             tap.equal(f["rule"]["table"], "other")
+        with t.case("before everything else, at ingress"):
+            with open(path) as f:
+                host.load(f.read() + "table netdev early {\n\tchain c {\n\t\ttype filter hook ingress devices = "
+                          "{ lan0, wan0 } priority 0; policy accept;\n\t\ttcp dport 22 drop\n\t}\n}\n")  # fmt: skip
+            f = one(host.audit(path, status=1), kind="not-let-in", service="ssh", family="ip4")
+            tap.equal(f["rule"]["family"], "netdev")
         host.load_file(path)
 
 
@@ -316,6 +352,10 @@ def outbound(t, host):
         host.add("ip daddr 10.9.0.0/16 tcp dport 22 drop", "output")
         f = one(host.audit(path), kind="not-let-out", port="22", proto="tcp")
         tap.contains(f["text"], "10.9.0.0/16")
+    with t.case("nothing filters what the host sends: a note"):
+        host.ns.sh("nft", "delete", "chain", "inet", "strict", "output")
+        tap.equal(one(host.audit(path), kind="output-open")["level"], "note")
+        host.load_file(path)
     with t.case("a rule for source ports below 1024 is asked with these"):
         found = host.audit(path, "--with", "rmc")
         tap.equal(len(matching(found, kind="not-let-in", service="rmc")), 2, json.dumps(found, indent=1))
@@ -383,6 +423,22 @@ def local(t, host):
             tap.equal(matching(host.audit("sevone-pas"), kind="local-exposed"), [])
 
 
+def every_profile(t, host):
+    """Loaded as it was settled, each is what audit wants, but that nobody listens here."""
+    listed = json.loads(host.ctl("--json", "profile", "list").stdout)["profiles"]
+    for name in sorted(p["name"] for p in listed):
+        with t.case(f"{name}, settled and loaded: nothing but that nobody listens"):
+            shown = json.loads(host.ctl("--json", "profile", "show", name).stdout)
+            settled = {p["name"]: "10.0.0.0/8,fd10::/16" for p in shown["peers"]}
+            switches = ",".join(shown["switches"])
+            for words in ((), ("--with", switches) if switches else (), ("--without", switches) if switches else ()):
+                path = host.rendered(name, settled, *words, file="every")
+                host.load_file(path)
+                found = [f for f in host.audit(path) if f["kind"] not in ("not-listening", "pinholes")]
+                tap.equal(found, [], f"{words}")
+                tap.equal([f for f in host.audit(path) if f["kind"] == "pinholes" and f["level"] == "finding"], [])
+
+
 def iptables(t, host, lab):
     tools = {f: xt.Xt(lab, "nft", f) for f in (4, 6)}
     if tools[4].lacking(host.ns):
@@ -447,6 +503,7 @@ t = tap.Tap()
 with Lab() as lab:
     host = Host(lab)
     path = right(t, host)
+    hardened(t, host, path)
     listeners(t, host, path)
     opened(t, host, path)
     shut(t, host, path)
@@ -456,6 +513,7 @@ with Lab() as lab:
     outbound(t, host)
     registered(t, host, lab)
     containers(t, host)
-    iptables(t, host, lab)
+    every_profile(t, host)
     people(t, host, path)
+    iptables(t, host, lab)  # last: tables of iptables-legacy stay as long as the namespace
 t.done()

@@ -20,7 +20,7 @@ import socket
 import subprocess
 
 from lab import daemon, poll, rawpkt, rulegen, tap, xt
-from lab.netns import CommandFailed, Lab
+from lab.netns import CommandFailed, Lab, environment
 
 ASK = os.path.join(daemon.BUILD, "adapter", "ask_rules")
 RUNS = int(os.environ.get("RUNS", 60))
@@ -31,7 +31,10 @@ table inet probe {
 	set seen { type ether_addr; flags dynamic; size 65535; }
 	set sent4 { type ipv4_addr . inet_service . inet_service; flags dynamic; size 65535; }
 	set sent6 { type ipv6_addr . inet_service . inet_service; flags dynamic; size 65535; }
-	chain first { type filter hook prerouting priority -1000; counter; }
+	chain first {
+		type filter hook ingress device phh0 priority -1000
+		ether saddr 02:00:00:00:00:00-02:00:00:00:ff:ff counter
+	}
 	chain last { type filter hook input priority 2000; update @seen { ether saddr }; }
 	chain out {
 		type filter hook postrouting priority 2000
@@ -66,7 +69,8 @@ class Ground:
         """Without the rules that nft has no way to say; returns what is in force."""
         for _ in range(20):
             with self.host.entered():
-                done = subprocess.run(["nft", "-f", "-"], input=PROBE + text, capture_output=True, text=True)
+                done = subprocess.run(["nft", "-f", "-"], input=PROBE + text, capture_output=True, text=True,
+                                      env=environment())  # fmt: skip
             if done.returncode == 0:
                 return text
             bad = {int(n) - PROBE.count("\n") for n in re.findall(r"/dev/stdin:(\d+):", done.stderr)}
@@ -96,7 +100,6 @@ class Ground:
         while seen != (now := self.seen()):
             seen = now
         return seen
-
 
     def send_out(self, packets):
         """The numbers of those that left. They are all of one protocol, which the sets do not keep."""
