@@ -335,10 +335,17 @@ static void report_port(struct audit *a, const struct finding *like, size_t f, s
 		.whole = true,
 	};
 
-	for (const struct reach_cause *c = s->by; c; c = c->next)
+	struct reach_cause rest = { .who = unwanted };
+
+	for (const struct reach_cause *c = s->by; c; c = c->next) {
 		if (addrset_meets(c->who, unwanted))
 			report_cause(
 			    a, wholesale(a, f, p, c) ? &whole : like, families[f], c, perhaps);
+		rest.who = addrset_minus(a->pool, rest.who, c->who);
+	}
+	/* Chains that jump to each other too often to be followed. */
+	if (rest.who.n)
+		report_cause(a, like, families[f], &rest, perhaps);
 }
 
 static void check_ports(

@@ -186,11 +186,6 @@ struct pool *reach_pool(struct reach *r)
 	return &r->pool;
 }
 
-const struct dump *reach_rules(const struct reach *r)
-{
-	return &r->dump;
-}
-
 struct addrset reach_anybody(const struct reach *r, enum family family)
 {
 	return r->anybody[family == FAMILY_IPV6];

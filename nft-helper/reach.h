@@ -57,7 +57,6 @@ void reach_close(struct reach *r);
 
 /* Its memory: what belongs to it lasts as long. */
 struct pool *reach_pool(struct reach *r);
-const struct dump *reach_rules(const struct reach *r);
 
 /* Everybody that a packet can honestly come from: no groups, no loopback. */
 struct addrset reach_anybody(const struct reach *r, enum family family);

@@ -44,7 +44,7 @@ struct walk {
 	const struct dump_set *written[WRITTEN_MAX];
 	size_t n_written; /* WRITTEN_MAX and more: any of those that rules can fill */
 	struct walk_event *event;
-	size_t n_events;
+	size_t n_events, room;
 };
 
 /* One call of a chain. */
@@ -80,7 +80,6 @@ static void start(struct walk *w, struct walker *walker, const struct walk_packe
 	pool_reset(&walker->pool);
 	w->scope.pool = &walker->pool;
 	state_begin(&w->state, &w->scope, p);
-	w->event = pool_alloc(&walker->pool, WALK_EVENTS * sizeof(*w->event));
 }
 
 static void finish(struct walk *w, struct walk_result *out)
@@ -92,7 +91,7 @@ static void finish(struct walk *w, struct walk_result *out)
 		.dport_upto = w->scope.port[CELL_PORT_DST].upto,
 		.sport_upto = w->scope.port[CELL_PORT_SRC].upto,
 		.event = w->event,
-		.n_events = w->event ? w->n_events : 0,
+		.n_events = w->n_events,
 		.plainly_accepted = w->plainly_accepted,
 		.sometimes = w->sometimes,
 		.looked_at = w->looked_at & (WALK_ABOUT_INTERFACE | WALK_ABOUT_OWN),
@@ -102,6 +101,23 @@ static void finish(struct walk *w, struct walk_result *out)
 }
 
 /* --- verdicts ------------------------------------------------------------------------------ */
+
+static bool room_for_event(struct walk *w)
+{
+	size_t room = w->room ? w->room * 2 : 16;
+	struct walk_event *grown;
+
+	if (w->n_events < w->room)
+		return true;
+	grown = pool_alloc(w->scope.pool, room * sizeof(*grown));
+	if (!grown)
+		return false;
+	if (w->n_events)
+		memcpy(grown, w->event, w->n_events * sizeof(*grown));
+	w->event = grown;
+	w->room = room;
+	return true;
+}
 
 static void note(struct walk *w, enum walk_what what, const struct dump_rule *rule,
     struct addrset may, bool sure)
@@ -114,7 +130,7 @@ static void note(struct walk *w, enum walk_what what, const struct dump_rule *ru
 	if (!may.n)
 		return;
 	*all = addrset_or(pool, *all, may);
-	if (w->event && w->n_events < WALK_EVENTS)
+	if (room_for_event(w))
 		w->event[w->n_events++] = (struct walk_event){
 			.what = what, .base = w->base, .rule = rule, .may = may, .sure = sure
 		};

@@ -9,8 +9,6 @@
 
 #include "ruleset_dump.h"
 
-#define WALK_EVENTS 48
-
 /* What a question may be about, for walk_result.sometimes; and what an answer may depend on. */
 enum {
 	WALK_ABOUT_STATE = 1,
@@ -65,7 +63,7 @@ struct walk_result {
 	struct addrset translated;        /* perhaps; what comes after goes for another port */
 	/* The same answer for all ports up to these, where one was given. */
 	uint16_t dport_upto, sport_upto;
-	const struct walk_event *event; /* the first WALK_EVENTS of each kind at least once */
+	const struct walk_event *event; /* as they came */
 	size_t n_events;
 	/* For a packet for which whatever cannot be decided does not hold: */
 	bool plainly_accepted;

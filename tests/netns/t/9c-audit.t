@@ -230,6 +230,13 @@ def opened(t, host, path):
             f = only(host.audit(path, status=1), kind="open-to-some", proto="udp", port="5000", family="ip4")
             tap.contains(f["text"], STRANGER)
         host.load_file(path)
+        with t.case("by very many rules: none is forgotten"):
+            rules = "".join(f"\t\tip saddr 10.2.{n}.7 tcp dport 22 accept\n" for n in range(120))
+            with open(path) as f:
+                host.load(f.read().replace("\t\tiif lo accept\n", "\t\tiif lo accept\n" + rules, 1))
+            found = matching(host.audit(path, status=1), kind="too-wide", service="ssh")
+            tap.equal(len({f["rule"]["handle"] for f in found}), 120)
+        host.load_file(path)
         with t.case("let in by one of two interfaces"):
             host.add("iifname wan0 tcp dport 5000 accept")
             f = only(host.audit(path, status=1), kind="open-to-some", proto="tcp", port="5000", family="any")

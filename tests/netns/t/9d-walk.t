@@ -238,7 +238,7 @@ def check(t, ground, name, seeds, load, counts, out=False):
                 wrong.append(f"SEED={seed}: " + "\n".join(found[:4]))
                 if os.environ.get("SEED"):
                     t.say(text)
-        t.say(f"{len(seeds) - refused} rule sets; {refused} were refused")
+        t.say(f"{len(seeds) - refused} rule sets, seeds {seeds[0]} to {seeds[-1]}; {refused} were refused")
         tap.true(not wrong, f"{len(wrong)} rule sets of {len(seeds)}:\n" + "\n".join(wrong[:6]))
         tap.true(refused < len(seeds) / 2 or len(seeds) == 1, f"{refused} rule sets were refused")
 
