@@ -54,7 +54,8 @@ DAEMON     := pinholed daemon conf describe ctl table rules ct queue nflog rpcma
 DAEMON_LIB  = $(shell $(PKG_CONFIG) --libs libnftnl libnetfilter_conntrack libnetfilter_queue libmnl \
               libsystemd jansson libconfuse libcap-ng libseccomp libtirpc) -pthread
 # Who gets through the rule set in force.
-WALK       := ruleset_dump ruleset_decode ruleset_walk ruleset_way ruleset_state ruleset_cells ruleset_xt addrset pool
+WALK       := netlink ruleset_dump ruleset_decode ruleset_walk ruleset_way ruleset_state ruleset_cells \
+              ruleset_xt addrset pool
 PROFILE    := profile profile_settings profile_render profile_words catalogue nft_words text textfile
 AUDIT      := audit audit_findings audit_show reach listening ruleset_alike rpcmap
 CTL        := pinholectl ctl_client show doctor ruleset $(WALK) capture replay conf describe \

@@ -456,18 +456,26 @@ static void say_unknown_listener(
 	add_meant(fix, g);
 }
 
-static void say_open(
-    const struct findings *f, const struct group *g, struct text *t, struct text *fix)
+/* "tcp 80 is let in from 10.0.0.0/8 by rule 3 of chain ..." */
+static void add_let_in(struct text *t, const struct group *g)
 {
 	const struct finding *x = g->first;
 
-	(void)f;
 	add_packet(t, g);
 	text_add(t, x->perhaps ? " is perhaps let in from %s" : " is let in from %s",
 	    x->who ? x->who : "anybody");
 	add_only(t, x);
 	text_add(t, " by ");
 	add_cause(t, x);
+}
+
+static void say_open(
+    const struct findings *f, const struct group *g, struct text *t, struct text *fix)
+{
+	const struct finding *x = g->first;
+
+	(void)f;
+	add_let_in(t, g);
 	if (x->whole)
 		text_add(t, ": far more than the profile wants");
 	else if (x->hint_pinhole)
@@ -489,12 +497,7 @@ static void say_too_wide(
 	const struct finding *x = g->first;
 
 	(void)f;
-	add_packet(t, g);
-	text_add(t, x->perhaps ? " is perhaps let in from %s" : " is let in from %s",
-	    x->who ? x->who : "anybody");
-	add_only(t, x);
-	text_add(t, " by ");
-	add_cause(t, x);
+	add_let_in(t, g);
 	if (x->unsettled)
 		text_add(t, "; who the %s are is not settled", x->peer);
 	else if (x->peer)

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "cursor.h"
+#include "netlink.h"
 
 /* Of the kernel's enum in tcp_states.h; an unconnected UDP socket is "closed". */
 #define TCP_CLOSE  7
@@ -31,25 +32,12 @@
 
 /* --- asking -------------------------------------------------------------------------------- */
 
-/* Sends the request and hands each message of the answer to cb. */
+/* Of everything that the request stands for; its answers are the only ones on this socket. */
 static int dump(struct mnl_socket *nl, struct nlmsghdr *nlh, mnl_cb_t cb, void *arg)
 {
-	static char buf[65536];
-	ssize_t len;
-	int ret;
-
 	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	nlh->nlmsg_seq = 1;
-	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
-		return -errno;
-	do {
-		len = mnl_socket_recvfrom(nl, buf, sizeof(buf));
-		if (len < 0)
-			return -errno;
-		errno = 0;
-		ret = mnl_cb_run(buf, (size_t)len, 1, mnl_socket_get_portid(nl), cb, arg);
-	} while (ret > MNL_CB_STOP);
-	return ret < 0 ? -(errno ? errno : EPROTO) : 0;
+	return netlink_dump(nl, nlh, cb, arg);
 }
 
 static int open_netlink(struct mnl_socket **out, int bus)

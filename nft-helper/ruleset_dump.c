@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include "netlink.h"
 #include "ruleset_decode.h"
 
 #define ATTEMPTS 5
@@ -189,34 +190,13 @@ static int on_elements(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
-/* Sends the request that stands in buf and hands each message of the answer to cb. */
-static int dump(struct mnl_socket *nl, struct nlmsghdr *nlh, mnl_cb_t cb, void *arg)
-{
-	static char buf[65536];
-	unsigned int portid = mnl_socket_get_portid(nl);
-	uint32_t seq = nlh->nlmsg_seq;
-	ssize_t len;
-	int ret;
-
-	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
-		return -errno;
-	do {
-		len = mnl_socket_recvfrom(nl, buf, sizeof(buf));
-		if (len < 0)
-			return -errno;
-		errno = 0;
-		ret = mnl_cb_run(buf, (size_t)len, seq, portid, cb, arg);
-	} while (ret > MNL_CB_STOP);
-	return ret < 0 ? -(errno ? errno : EPROTO) : 0;
-}
-
 static int dump_all(struct mnl_socket *nl, uint16_t type, mnl_cb_t cb, void *arg, uint32_t *seq)
 {
 	char request[256];
 	struct nlmsghdr *nlh =
 	    nftnl_nlmsg_build_hdr(request, type, NFPROTO_UNSPEC, NLM_F_DUMP, ++*seq);
 
-	return dump(nl, nlh, cb, arg);
+	return netlink_dump(nl, nlh, cb, arg);
 }
 
 static int dump_elements(struct mnl_socket *nl, struct raw_set *s, uint32_t *seq)
@@ -233,7 +213,7 @@ static int dump_elements(struct mnl_socket *nl, struct raw_set *s, uint32_t *seq
 	nlh = nftnl_nlmsg_build_hdr(request, NFT_MSG_GETSETELEM, family, NLM_F_DUMP, ++*seq);
 	nftnl_set_elems_nlmsg_build_payload(nlh, which);
 	nftnl_set_free(which);
-	return dump(nl, nlh, on_elements, s);
+	return netlink_dump(nl, nlh, on_elements, s);
 }
 
 /* Can it be asked for a state or a mark? */
