@@ -111,12 +111,12 @@ class Scene:
             # where it sends none.
             either = known | {(b, a, port) for a, b, port in known}
             either |= {(a, other, ECHO) for x, y, _ in known for a in (x, y) for other in (x, y)}
-            if self.admit == "mark":
-                # On a router that forwards everything the kernel has marked before the filter that
-                # is not there; only with `related` is it known that nobody needs this.
-                for x in self.party.sessions:
-                    if x.multihop:
-                        either |= {(x.a[3], x.b[3], x.port), (x.b[3], x.a[3], x.port)}
+            # On a router that forwards everything nobody needs one, and yet: with `mark` the kernel
+            # has marked the flow before the filter that is not there, and with `related` our entry
+            # in conntrack may be there before the packet's own.
+            for x in self.party.sessions:
+                if x.multihop:
+                    either |= {(x.a[3], x.b[3], x.port), (x.b[3], x.a[3], x.port)}
             for p in daemon.pinholes():
                 tap.true((p["src"], p["dst"], p["dport"]) in either, f"whose is this? {p}")
             poll.until(

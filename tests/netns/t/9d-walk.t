@@ -23,7 +23,7 @@ from lab import daemon, poll, rawpkt, rulegen, tap, xt
 from lab.netns import CommandFailed, Lab, environment
 
 ASK = os.path.join(daemon.BUILD, "adapter", "ask_rules")
-RUNS = int(os.environ.get("RUNS", 60))
+RUNS = int(os.environ.get("RUNS", 40))
 PACKETS = 60
 OWN = {4: "10.77.9.1", 6: "fd77:9::1"}
 PROBE = """flush ruleset
