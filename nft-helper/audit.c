@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "audit_findings.h"
+#include "describe.h"
 #include "doctor.h"
 #include "pinhole/abi.h"
 #include "reach.h"
@@ -749,8 +750,8 @@ static bool is_registered(struct audit *a, const struct listener *l)
 	for (size_t i = 0; i < a->p->n_rules; i++) {
 		const struct profile_rule *r = &a->p->rules[i];
 
-		tracked |= r->on && r->pinhole && r->direction == CAT_IN &&
-			   strcmp(r->row->tracker, "sunrpc") == 0;
+		tracked |= r->on && r->direction == CAT_IN &&
+			   strcmp(r->row->tracker, service_word(PH_SVC_SUNRPC)) == 0;
 	}
 	if (!tracked)
 		return false;
@@ -829,14 +830,15 @@ static void check_listeners(struct audit *a)
 
 /* --- pinholes, and what cannot be looked at ------------------------------------------------ */
 
-static unsigned int service_of(const char *tracker)
+/* Which way pinholes of a rule's sessions lead: TFTP's answers and rsh's second connection come
+ * back. */
+static enum cat_direction pinholes_lead(const struct profile_rule *r)
 {
-	static const char *const names[] = PH_SERVICE_NAMES;
+	enum ph_service svc = service_of_word(r->row->tracker);
 
-	for (unsigned int i = PH_SVC_NONE + 1; i < PH_SVC_MAX; i++)
-		if (names[i] && strcmp(names[i], tracker) == 0)
-			return i;
-	return PH_SVC_NONE;
+	if (r->pinhole || (svc != PH_SVC_TFTP && svc != PH_SVC_RSH))
+		return r->direction;
+	return r->direction == CAT_IN ? CAT_OUT : CAT_IN;
 }
 
 /* Whether a chain lets in none of what pinholed does for a service. */
@@ -847,10 +849,12 @@ static bool drops_pinholes(const struct audit *a, const struct ruleset_chain *c,
 	return (mark ? c->mark[svc] : c->both[svc]) == RULESET_NO;
 }
 
-static void check_pinholes_at(
-    struct audit *a, const struct ruleset *rules, const struct profile_rule *r, const char *hook)
+static void check_pinholes_of(
+    struct audit *a, const struct ruleset *rules, const struct profile_rule *r)
 {
-	unsigned int svc = service_of(r->row->tracker);
+	enum ph_service svc = service_of_word(r->row->tracker);
+	bool in = pinholes_lead(r) == CAT_IN;
+	const char *hook = in ? "input" : "output";
 	char fix[DOCTOR_FIX];
 
 	for (size_t i = 0; svc && i < rules->n_chains; i++) {
@@ -863,18 +867,26 @@ static void check_pinholes_at(
 		    a->config->policy.admit == ADMIT_MARK || strcmp(c->table, PROFILE_TABLE) == 0,
 		    a->config->mark_mask, fix);
 		x.text = say(a, "chain %s %s %s (%s) drops what pinholed lets %s for %s", c->family,
-		    c->table, c->name, c->hook, r->direction == CAT_IN ? "in" : "out", r->service);
+		    c->table, c->name, c->hook, in ? "in" : "out", r->service);
 		x.fix = say(a, "%s", fix);
 		(void)findings_add(&a->findings, &x);
 	}
 }
 
-/* Rules of one service stand together. */
-static bool says_the_same(const struct profile_rule *before, const struct profile_rule *r)
+static bool has_pinholes(const struct profile_rule *r)
 {
-	return before->on && before->pinhole && before->direction == r->direction &&
-	       strcmp(before->service, r->service) == 0 &&
-	       strcmp(before->row->tracker, r->row->tracker) == 0;
+	return r->on && r->row->tracker[0];
+}
+
+/* A rule before this one has the same pinholes. */
+static bool is_said(const struct profile *p, const struct profile_rule *r)
+{
+	for (const struct profile_rule *k = p->rules; k < r; k++)
+		if (has_pinholes(k) && pinholes_lead(k) == pinholes_lead(r) &&
+		    strcmp(k->service, r->service) == 0 &&
+		    strcmp(k->row->tracker, r->row->tracker) == 0)
+			return true;
+	return false;
 }
 
 static int check_pinholes(struct audit *a)
@@ -894,10 +906,10 @@ static int check_pinholes(struct audit *a)
 	for (size_t i = 0; i < a->p->n_rules; i++) {
 		const struct profile_rule *r = &a->p->rules[i];
 
-		if (!r->on || !r->pinhole || (any && says_the_same(&a->p->rules[i - 1], r)))
+		if (!has_pinholes(r) || is_said(a->p, r))
 			continue;
 		any = true;
-		check_pinholes_at(a, &rules, r, r->direction == CAT_IN ? "input" : "output");
+		check_pinholes_of(a, &rules, r);
 	}
 	if (any && !rules.ours)
 		(void)findings_add(&a->findings, &absent);

@@ -71,27 +71,19 @@ class Packet:
         )
 
 
-def _checksum(data):
-    data += b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
 def datagram(source, target, sport, dport, payload, ttl=255, tos=CS6):
     """An IP packet with a UDP datagram in it, from whomever to whomever. Returns (ethertype, bytes)."""
     source, target = ipaddress.ip_address(source), ipaddress.ip_address(target)
     udp = struct.pack("!HHHH", sport, dport, 8 + len(payload), 0) + payload
     pseudo = source.packed + target.packed + struct.pack("!II", len(udp), socket.IPPROTO_UDP)
-    udp = udp[:6] + struct.pack("!H", _checksum(pseudo + udp) or 0xFFFF) + udp[8:]
+    udp = udp[:6] + struct.pack("!H", checksum(pseudo + udp) or 0xFFFF) + udp[8:]
     addresses = source.packed + target.packed
     if source.version == 6:
         head = struct.pack("!IHBB", 6 << 28 | tos << 20, len(udp), socket.IPPROTO_UDP, ttl)
         return 0x86DD, head + addresses + udp
     head = struct.pack("!BBHHHBBH", 0x45, tos, 20 + len(udp), 0, 0x4000, ttl, socket.IPPROTO_UDP, 0)
     head += addresses
-    return 0x0800, head[:10] + struct.pack("!H", _checksum(head)) + head[12:] + udp
+    return 0x0800, head[:10] + struct.pack("!H", checksum(head)) + head[12:] + udp
 
 
 class Forger:

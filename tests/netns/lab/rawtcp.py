@@ -10,16 +10,9 @@ import socket
 import struct
 import time
 
+from .rawpkt import checksum
+
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
-
-
-def _checksum(data):
-    if len(data) % 2:
-        data += b"\0"
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
 
 
 def mac_of(ns, device):
@@ -108,8 +101,8 @@ class RawClient:
         )  # fmt: skip
         addresses = socket.inet_aton(self.address) + socket.inet_aton(self.peer)
         pseudo = addresses + struct.pack("!BBH", 0, socket.IPPROTO_TCP, len(tcp) + len(data))
-        tcp = tcp[:16] + struct.pack("!H", _checksum(pseudo + tcp + data)) + tcp[18:]
+        tcp = tcp[:16] + struct.pack("!H", checksum(pseudo + tcp + data)) + tcp[18:]
         ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp) + len(data), 0, 0x4000, 64, 6, 0)
         ip += addresses
-        ip = ip[:10] + struct.pack("!H", _checksum(ip)) + ip[12:]
+        ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
         self.socket.send(self.gateway + self.mac + b"\x08\x00" + ip + tcp + data)

@@ -348,6 +348,18 @@ def pinholes(t, host, path):
         host.load_file(path)
         with t.case("pinholed is not there: a note"):
             tap.equal(one(host.audit(path, status=0), kind="pinholes")["level"], "note")
+    settled = {role: "10.0.0.0/8" for role in ("admins", "nodes", "bmcs", "dns_servers")}
+    back = host.rendered("xcat-management", settled, "--with", "rsh", file="back")
+    with t.case("TFTP answers on the way out, and rsh's second connection comes in"):
+        with open(back) as f:
+            strict = re.split(r"(?=\tchain output)", f.read())
+        for at, service in ((1, "tftp"), (0, "rsh")):
+            parts = list(strict)
+            parts[at] = parts[at].replace("ct mark & 0x20000000 != 0 accept", "counter")
+            host.load("".join(parts))
+            found = [f for f in host.audit(back) if f["kind"] == "pinholes" and f["level"] == "finding"]
+            tap.equal([f["service"] for f in found], [service], json.dumps(found, indent=1))
+    host.load_file(path)
 
 
 def outbound(t, host):
