@@ -19,6 +19,7 @@
 #include "reach.h"
 #include "rpcmap.h"
 #include "ruleset.h"
+#include "text.h"
 
 #define FAMILIES  2
 #define PROTOS    2
@@ -75,15 +76,15 @@ __attribute__((format(printf, 2, 3))) static const char *say(struct audit *a, co
 /* "10.0.0.0/8, 192.0.2.1 and 7 more" */
 static const char *ranges_text(struct audit *a, enum family family, struct addrset set)
 {
-	char text[512] = "", one[ADDR_RANGE_TEXT];
-	size_t used = 0, shown = set.n <= 4 ? set.n : 3;
+	struct text t = { .len = 0 };
+	size_t shown = set.n <= 4 ? set.n : 3;
+	char one[ADDR_RANGE_TEXT];
 
 	for (size_t i = 0; i < shown; i++)
-		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", i ? ", " : "",
-		    addr_range_format(&set.range[i], family, one));
+		text_add_part(&t, ", ", addr_range_format(&set.range[i], family, one));
 	if (shown < set.n)
-		(void)snprintf(text + used, sizeof(text) - used, " and %zu more", set.n - shown);
-	return say(a, "%s", text);
+		text_add(&t, " and %zu more", set.n - shown);
+	return pool_copy(a->pool, t.at, t.len);
 }
 
 static bool is_anybody(struct audit *a, enum family family, struct addrset set)

@@ -14,11 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include "ruleset_alike.h"
+#include "text.h"
 
 #define SPORTS_MAX    32
 #define ADDRESSES_MAX 16
-#define WAYS_TEXT     256
-#define RANGES_MAX    4 /* of source ports that are named */
+#define WAYS_TEXT     192 /* bytes: then no further way is named */
+#define RANGES_MAX    4   /* of source ports that are named */
 #define KEPT          64
 
 struct reach {
@@ -85,19 +86,15 @@ static bool is_outside(const char *name, const char *const *outside, size_t n)
 static const char *name_list(
     struct reach *r, const struct walk_interface *all, const size_t *first, size_t n, size_t of)
 {
-	size_t count = 0, used = 0;
-	char text[128] = "";
+	struct text t = { .len = 0 };
+	size_t count = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		if (first[i] != of)
-			continue;
-		if (++count <= 3)
-			used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s",
-			    used ? ", " : "", all[i].name);
-	}
+	for (size_t i = 0; i < n; i++)
+		if (first[i] == of && ++count <= 3)
+			text_add_part(&t, ", ", all[i].name);
 	if (count > 3)
-		(void)snprintf(text + used, sizeof(text) - used, ", ... (%zu)", count);
-	return pool_copy(&r->pool, text, strlen(text));
+		text_add(&t, ", ... (%zu)", count);
+	return pool_copy(&r->pool, t.at, t.len);
 }
 
 static void find_interfaces(struct reach *r, const char *const *outside, size_t n_outside)
@@ -247,34 +244,32 @@ static const char *ways_text(struct reach *r, const struct reach_question *q,
     const struct ways *some, const struct ways *all)
 {
 	const struct addr *own[ADDRESSES_MAX];
-	char text[WAYS_TEXT] = "", address[ADDR_TEXT];
-	size_t used = 0, n_own = own_addresses(r, q->family, own);
+	struct text t = { .len = 0 };
+	char address[ADDR_TEXT];
+	size_t n_own = own_addresses(r, q->family, own);
 
 	for (size_t i = 0; some->interfaces != all->interfaces && i < r->n_interfaces && i < 64;
 	     i++)
-		if (some->interfaces & bit(i + 1) && used < sizeof(text) / 2)
-			used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s",
-			    used ? ", " : "by ", r->names[i]);
+		if (some->interfaces & bit(i + 1) && t.len < WAYS_TEXT)
+			text_add(&t, "%s%s", t.len ? ", " : "by ", r->names[i]);
 	for (size_t i = 0, k = 0; some->own != all->own && i < n_own; i++)
-		if (some->own & bit(i + 1) && used < sizeof(text) * 3 / 4) {
-			used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s%s",
-			    used && !k ? " " : "", k ? ", " : "at ", addr_format(own[i], address));
+		if (some->own & bit(i + 1) && t.len < WAYS_TEXT) {
+			text_add_part(&t, k ? ", " : " ", k ? "" : "at ");
 			k++;
+			text_add(&t, "%s", addr_format(own[i], address));
 		}
 	for (size_t i = 0; !all_sports(some, all) && i < some->n_sports && i < RANGES_MAX; i++) {
 		bool range = some->sport[i].hi > some->sport[i].lo;
 
-		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s%u",
-		    used && !i ? " " : "",
-		    i                             ? ", "
+		text_add_part(&t, i ? ", " : " ",
+		    i                             ? ""
 		    : range || some->n_sports > 1 ? "from ports "
-						  : "from port ",
-		    some->sport[i].lo);
+						  : "from port ");
+		text_add(&t, "%u", some->sport[i].lo);
 		if (range)
-			used += (size_t)snprintf(
-			    text + used, sizeof(text) - used, "-%u", some->sport[i].hi);
+			text_add(&t, "-%u", some->sport[i].hi);
 	}
-	return used ? pool_copy(&r->scratch, text, strlen(text)) : NULL;
+	return t.len ? pool_copy(&r->scratch, t.at, t.len) : NULL;
 }
 
 /* --- what did it --------------------------------------------------------------------------- */

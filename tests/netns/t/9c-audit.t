@@ -242,6 +242,21 @@ def opened(t, host, path):
             f = only(host.audit(path, status=1), kind="open-to-some", proto="tcp", port="5000", family="any")
             tap.contains(f["text"], "by wan0")
         host.load_file(path)
+        with t.case("let in by so many ways that not all are named"):
+            devices = [f"long-name-{n}" for n in range(3)]
+            own = [f"fd10:ffff:ffff:ffff:ffff:ffff:ffff:ff{n:02}" for n in range(6)]
+            for device in devices:
+                host.link(device)
+            for address in own:
+                host.ns.sh("ip", "-6", "address", "add", f"{address}/128", "dev", devices[0], "nodad")
+            ports = "{ 10000-19999, 30000-39999, 50000-51999, 60000-61999 }"
+            host.add(f"iifname {{ {','.join(devices)} }} ip6 daddr {{ {','.join(own)} }} "
+                     f"tcp sport {ports} tcp dport 5000 accept")  # fmt: skip
+            f = only(host.audit(path, status=1), kind="open-to-some", port="5000")
+            tap.contains(f["text"], "from ports 10000-19999, 30000-39999")
+            for device in devices:
+                host.ns.sh("ip", "link", "delete", device)
+            host.load_file(path)
         with t.case("let in at one of this host's addresses"):
             host.add("ip daddr 10.1.1.1 tcp dport 5001 accept")
             f = only(host.audit(path, status=1), kind="open-to-some", port="5001", family="ip4")
