@@ -21,11 +21,11 @@ POLICY_MARK='pinholed tests/lab.sh: no service may start while packages are bein
 
 BUILD_DEB='pkg-config libmnl-dev libnftnl-dev libnetfilter-conntrack-dev libnetfilter-queue-dev
 	libxtables-dev libsystemd-dev libconfuse-dev libjansson-dev libpcap-dev libtirpc-dev
-	libcap-ng-dev libseccomp-dev uthash-dev check python3 perl nftables iproute2 conntrack'
+	libcap-ng-dev libseccomp-dev uthash-dev check python3 pyflakes3 perl nftables iproute2 conntrack'
 BUILD_RPM='pkgconf-pkg-config libmnl-devel libnftnl-devel libnetfilter_conntrack-devel
 	libnetfilter_queue-devel iptables-devel systemd-devel libconfuse-devel jansson-devel
 	libpcap-devel libtirpc-devel libcap-ng-devel libseccomp-devel uthash-devel check-devel
-	python3 perl-Test-Harness nftables iproute conntrack-tools cpio dnf-plugins-core'
+	python3 python3-pyflakes perl-Test-Harness nftables iproute conntrack-tools cpio dnf-plugins-core'
 # vsftpd and proftpd conflict as packages, so each of these is resolved on its own.
 LAB_DEB='vsftpd proftpd-core proftpd-mod-crypto lftp curl openssl
 	rpcbind nfs-ganesha nfs-ganesha-mem libnfs-utils nfs-common

@@ -7,6 +7,7 @@ import hashlib
 import html.parser
 import os
 import re
+import sys
 
 from .tables import COLUMNS, WORDS, numbers, words, written
 

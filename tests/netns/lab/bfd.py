@@ -20,7 +20,7 @@ import sys
 import time
 
 from . import poll, suite, tap
-from .bfdpkt import ADMIN_DOWN, MULTIHOP, PORTS, SINGLE_HOP, UP
+from .bfdpkt import MULTIHOP, PORTS, SINGLE_HOP, UP
 from .daemon import Daemon
 from .netns import TOOLS, CommandFailed, environment, tool
 from .topology import ADDRESS, CLIENT, CONCESSION, ICMP, NEIGHBOURS, ROUTER, ROUTER_ADDRESS

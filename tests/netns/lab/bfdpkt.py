@@ -14,6 +14,7 @@ import threading
 import time
 
 from . import poll
+from .rawpkt import checksum
 from .rawtcp import mac_of
 
 SINGLE_HOP, ECHO, MULTIHOP = 3784, 3785, 4784

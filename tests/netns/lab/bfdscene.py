@@ -6,7 +6,7 @@ import re
 import time
 
 from . import bfd, poll, suite, tap
-from .bfdpkt import ECHO, INIT, UP, Forger, Packet
+from .bfdpkt import ECHO, INIT, Forger, Packet
 from .topology import CLIENT, ROUTER, SERVER
 
 # Where firewalls and pinholed are. On the router they stand between the ends of the multihop

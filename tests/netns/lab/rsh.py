@@ -5,7 +5,6 @@ run where our files lie over
 /etc/pam.d, /etc/passwd and what names hosts."""
 
 import os
-import shutil
 import subprocess
 import sys
 

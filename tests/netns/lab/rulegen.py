@@ -325,7 +325,7 @@ class Iptables:
             "-m addrtype --dst-type LOCAL", f"-m addrtype {neg}--src-type LOCAL", "-m addrtype --dst-type MULTICAST",
             "-m limit --limit 10000/sec --limit-burst 5000", "-m comment --comment x", f"-d {self.own}", f"! -d {self.own}",
             "-m pkttype --pkt-type unicast", "-m pkttype --pkt-type broadcast", f"{icmp} echo-request",
-            f"-p tcp --syn", "-p tcp ! --syn", "-p tcp --tcp-flags SYN,ACK SYN",
+            "-p tcp --syn", "-p tcp ! --syn", "-p tcp --tcp-flags SYN,ACK SYN",
             "-m hashlimit --hashlimit-above 10000/sec --hashlimit-burst 5000 --hashlimit-name x", "-m hashlimit --hashlimit-upto "
             "10000/sec --hashlimit-burst 5000 --hashlimit-name y", "-m tcpmss ! --mss 536:65535 -p tcp",
             "-m recent --set --name a", "-m recent --update --seconds 1 --hitcount 200 --name b", "-m length --length 0:40", "-m statistic --mode random --probability 0.5",

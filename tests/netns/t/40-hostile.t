@@ -12,7 +12,7 @@ import contextlib
 
 from lab import poll, suite, tap, topology
 from lab.daemon import Daemon
-from lab.dialogue import Listener, connected, host_port, listen, port_of, start_connect
+from lab.dialogue import Listener, connected, host_port, listen, start_connect
 from lab.rawtcp import RawClient
 from lab.topology import ADDRESS, CLIENT, SERVER
 

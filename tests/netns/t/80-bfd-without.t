@@ -13,8 +13,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import time
 
 from lab import bfd, poll, suite, tap
-from lab.bfdpkt import SINGLE_HOP, UP, Wire
-from lab.topology import CLIENT, ROUTER, SERVER
+from lab.bfdpkt import SINGLE_HOP, Wire
+from lab.topology import CLIENT, ROUTER
 
 UP_SECONDS = 8  # more than anybody needs
 PTM_FIRST = 49142

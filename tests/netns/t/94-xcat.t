@@ -17,7 +17,7 @@ from lab import nfs, poll, rsh, suite, tap, tftp
 from lab.daemon import Daemon
 from lab.dialogue import FAMILY
 from lab.netns import ROOT
-from lab.topology import ADDRESS, CLIENT, ROUTER, ROUTER_ADDRESS, SERVER
+from lab.topology import ADDRESS, CLIENT, ROUTER, SERVER
 
 FAMILIES = (4, 6)
 NODE = {f: ADDRESS[CLIENT, f] for f in FAMILIES}

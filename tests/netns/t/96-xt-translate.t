@@ -13,7 +13,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 from lab import poll, suite, tap, xt
-from lab.topology import ADDRESS, CLIENT, SERVER
+from lab.topology import ADDRESS, SERVER
 
 RULES = {
     "-m pinhole -j ACCEPT": "ct mark and 0x20000000 == 0x20000000 counter accept",

@@ -11,7 +11,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
-from lab import clients, nfs, poll, servers, suite, tap, topology, xt
+from lab import clients, nfs, poll, servers, suite, tap, xt
 from lab.daemon import Daemon
 from lab.dialogue import connected, start_connect
 from lab.topology import ADDRESS, ADMITS, CLIENT, PLACEMENTS, ROUTER, SERVER
