@@ -18,8 +18,8 @@ from lab.topology import ADDRESS, CLIENT, ROUTER, SERVER
 
 FAMILIES = (4, 6)
 BULK = 8 << 20
-# Of each connection 16 packets are held, as the kernel carries them: we get each of their segments.
-EARLY = 100
+# Of each connection 16 packets are held, as the kernel carries them: up to 64 KiB, of which we get each segment.
+EARLY = 16 * (65536 // 1448 + 1)
 MESSAGES = 60000
 
 
