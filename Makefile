@@ -23,7 +23,7 @@ MANDIR     ?= $(PREFIX)/share/man
 COMPDIR    ?= $(PREFIX)/share/bash-completion/completions
 DATADIR    ?= $(PREFIX)/share/pinholed
 DESTDIR    ?=
-WITH_XT    ?= $(shell $(PKG_CONFIG) --exists xtables && echo yes || echo no)
+WITH_XT    ?= $(shell $(PKG_CONFIG) --exists xtables 2>/dev/null && echo yes || echo no)
 XTLIBDIR   ?= $(shell $(PKG_CONFIG) --variable=xtlibdir xtables)
 
 BUILD := build
@@ -169,7 +169,7 @@ deps:
 # --- tests -------------------------------------------------------------------------------------
 # Everything that speaks TAP goes through one prove, whose summary is the last word.
 # Those that only wait for programs of their own run two at a time, first; BFD and all else one by one.
-PROVE := prove -j 2 --rules='par={tests/netns/t/{9*,*-without,20-*,30-*}.t,**/adapter/test_*}' \
+PROVE := prove --failures -j 2 --rules='par={tests/netns/t/{9*,*-without,20-*,30-*}.t,**/adapter/test_*}' \
          -e 'env CK_TAP_LOG_FILE_NAME=- CK_VERBOSITY=silent PH_BUILD=$(abspath $(BUILD))'
 T_ANY  = tests/layout.t tests/catalogue.t tests/profiles.t tests/vectors/run $(UNIT_BIN)
 T_ROOT = $(ADAPTER_BIN) $(sort $(wildcard tests/netns/t/*.t))

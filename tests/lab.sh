@@ -30,10 +30,11 @@ BUILD_RPM='pkgconf-pkg-config libmnl-devel libnftnl-devel libnetfilter_conntrack
 LAB_DEB='vsftpd proftpd-core proftpd-mod-crypto lftp curl openssl
 	rpcbind nfs-ganesha nfs-ganesha-mem libnfs-utils nfs-common
 	bird2 frr
-	tftpd-hpa tftp-hpa rsh-redone-server rsh-redone-client rsh-server
+	tftpd-hpa tftp-hpa
 	iptables'
 LAB_RPM='vsftpd proftpd lftp curl openssl rpcbind nfs-utils'
 # Not in every distribution's own repositories. Without them the tests that need them skip, and say so.
+LAB_DEB_MAY='rsh-redone-server rsh-redone-client rsh-server'
 LAB_RPM_MAY='nfs-ganesha nfs-ganesha-mem libnfs-utils bird frr tftp-server tftp rsh-server rsh
 	iptables-nft iptables-legacy'
 
@@ -139,12 +140,19 @@ lab_apt() {
 	for p in $LAB_DEB; do
 		fetch_deb "$p" || failed "package $p cannot be fetched"
 	done
+	for p in $LAB_DEB_MAY; do
+		if apt-cache policy "$p" 2>/dev/null | grep -q 'Candidate: [^(]'; then
+			fetch_deb "$p" || failed "package $p cannot be fetched"
+		else
+			say "no package $p here: tests that need it will be skipped"
+		fi
+	done
 	rm -f $LAB.new/pkg/libc6*.deb $LAB.new/pkg/libc-bin*.deb # not beside the host's loader
-	# Of the two rshds the one of rsh-redone-server is to stay; this one's rexecd has no rival.
-	logged dpkg-deb -x $LAB.new/pkg/rsh-server_*.deb $LAB.new/root &&
-		rm $LAB.new/pkg/rsh-server_*.deb || failed "rsh-server cannot be unpacked"
-	for p in "$LAB".new/pkg/*.deb; do
+	# Of the two rshds the one of rsh-redone-server is to stay, so this one goes first; its rexecd has no rival.
+	for p in "$LAB".new/pkg/rsh-server_*.deb "$LAB".new/pkg/*.deb; do
+		[ -e "$p" ] || continue
 		logged dpkg-deb -x "$p" $LAB.new/root || failed "$p cannot be unpacked"
+		rm "$p"
 	done
 	if [ -d $LAB.new/root/sbin ]; then # rpcbind, showmount; merged as on an installed system
 		mkdir -p $LAB.new/root/usr/sbin
@@ -175,7 +183,7 @@ lab_dnf() {
 lab_stamp() (
 	# shellcheck source=/dev/null
 	. /etc/os-release
-	echo "$ID ${VERSION_ID-} $(uname -m): $LAB_DEB $LAB_RPM $LAB_RPM_MAY"
+	echo "$ID ${VERSION_ID-} $(uname -m): $LAB_DEB $LAB_DEB_MAY $LAB_RPM $LAB_RPM_MAY"
 )
 
 package_manager() {

@@ -21,7 +21,7 @@ check() {
 	else
 		bad=1
 		echo "not ok $n - $name"
-		printf '%s\n' "$wrong" | sed 's/^/# may not include: /'
+		printf '%s\n' "$wrong" | sed 's/^/# may not include: /' >&2
 	fi
 }
 
@@ -36,7 +36,7 @@ only() {
 	else
 		bad=1
 		echo "not ok $n - $name"
-		printf '%s\n' "$wrong" | sed 's/^/# /'
+		printf '%s\n' "$wrong" | sed 's/^/# /' >&2
 	fi
 }
 
@@ -68,7 +68,7 @@ if wrong=$(grep -nE '\b(system|popen|fork|vfork|posix_spawnp?|exec[lv]p?e?)[[:sp
 	kmod-free/*.c kmod-free/track/*.c nft-helper/*.c xt-ext/*.c); then
 	bad=1
 	echo "not ok $n - no child processes"
-	printf '%s\n' "$wrong" | sed 's/^/# /'
+	printf '%s\n' "$wrong" | sed 's/^/# /' >&2
 else
 	echo "ok $n - no child processes"
 fi
@@ -79,7 +79,7 @@ if wrong=$(grep -nE '\b(sscanf|strtok(_r)?|ato[il]+|gets)[[:space:]]*\(' \
 	kmod-free/*.c kmod-free/track/*.c nft-helper/*.c xt-ext/*.c); then
 	bad=1
 	echo "not ok $n - no sscanf, strtok, atoi"
-	printf '%s\n' "$wrong" | sed 's/^/# /'
+	printf '%s\n' "$wrong" | sed 's/^/# /' >&2
 else
 	echo "ok $n - no sscanf, strtok, atoi"
 fi
@@ -92,7 +92,7 @@ if wrong=$( (grep -rl '^#!/usr/bin/python3' tests && find tests -name '*.py') | 
 else
 	bad=1
 	echo "not ok $n - the Python of the tests knows its names"
-	printf '%s\n' "$wrong" | sed 's/^/# /'
+	printf '%s\n' "$wrong" | sed 's/^/# /' >&2
 fi
 
 echo "1..$n"

@@ -32,11 +32,15 @@ PROGRAMS = ("in.tftpd", "tftp", "curl")
 SEARCH = os.pathsep.join([f"{TOOLS}/usr/sbin", f"{TOOLS}/usr/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"])
 
 
+def missing(programs):
+    """Which of them this distribution does not have, as text."""
+    return ", ".join(name for name in programs if not shutil.which(name, path=SEARCH))
+
+
 def require(programs=PROGRAMS):
     """Ends the test file with a loud skip when this distribution does not have the programs."""
-    missing = [name for name in programs if not shutil.which(name, path=SEARCH)]
-    if missing:
-        tap.skip_all(f"not among the unpacked packages: {', '.join(missing)}")
+    if gone := missing(programs):
+        tap.skip_all(f"not among the unpacked packages: {gone}")
 
 
 # --- the firewall -------------------------------------------------------------------------------
