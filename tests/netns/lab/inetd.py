@@ -1,9 +1,10 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
 """As much of inetd as rshd and rexecd need: inetd.py PORT=PROGRAM... listens on both families and
-runs the program with each connection as its standard input, output and error. Run as a program of
-its own, so that nothing of the tests is in it."""
+runs the program with each connection as its standard input, output and error. SIGUSR1 ends those
+that still run. Run as a program of its own, so that nothing of the tests is in it."""
 
+import contextlib
 import os
 import selectors
 import signal
@@ -14,6 +15,14 @@ import sys
 def main():
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
     selector = selectors.DefaultSelector()
+    running = set()  # descriptors of processes
+
+    def end_all(*_):
+        for pidfd in running:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+    signal.signal(signal.SIGUSR1, end_all)
     for word in sys.argv[1:]:
         port, program = word.split("=", 1)
         for family in (socket.AF_INET, socket.AF_INET6):
@@ -26,13 +35,22 @@ def main():
             selector.register(listener, selectors.EVENT_READ, program.split())
     while True:
         for key, _ in selector.select():
+            if key.data is None:
+                selector.unregister(key.fd)
+                running.discard(key.fd)
+                os.close(key.fd)
+                continue
             connection, _ = key.fileobj.accept()
-            if os.fork() == 0:
+            pid = os.fork()
+            if pid == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 for fd in range(3):
                     os.dup2(connection.fileno(), fd)
                 os.execv(key.data[0], key.data)
             connection.close()
+            with contextlib.suppress(ProcessLookupError):
+                running.add(pidfd := os.pidfd_open(pid))
+                selector.register(pidfd, selectors.EVENT_READ)
 
 
 main()

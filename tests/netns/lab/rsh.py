@@ -4,10 +4,11 @@ the C library's rcmd_af(3) and rexec_af(3) as clients. Everybody may do everythi
 run where our files lie over /etc/pam.d, /etc/passwd and what names hosts."""
 
 import os
+import signal
 import subprocess
 import sys
 
-from . import tap, tftp
+from . import poll, tap, tftp
 from .netns import tool
 from .topology import ADDRESS, CLIENT, ROUTER_ADDRESS
 
@@ -49,13 +50,28 @@ def servers(lab, ns, names):
     binds = " && ".join(f'mount --bind "$0/{f}" /etc/{f}' for f in ("pam.d", "hosts", "passwd", "nsswitch.conf"))
     rshd, env = tool("in.rshd")
     rexecd, _ = tool("in.rexecd")
-    return lab.serve(
+    inetd = lab.serve(
         ns,
         ["unshare", "--mount", "--propagation", "private", "sh", "-c", binds + ' && exec "$@"',
          os.path.join(lab.tmp, home), sys.executable, "-B", os.path.join(LAB, "inetd.py"),
          f"{SHELL}={rshd}", f"{EXEC}={rexecd}"],
         f"{ns.name}-inetd", SHELL, env=env,
     )  # fmt: skip
+    return Servers(ns, inetd)
+
+
+class Servers:
+    def __init__(self, ns, inetd):
+        self.ns, self.inetd = ns, inetd
+
+    def settle(self):
+        """Ends those that still try to connect back to where a client was, and by now might be another."""
+        self.inetd.signal(signal.SIGUSR1)
+        trying = ("ss", "-Htn", "state", "syn-sent")
+        poll.until(lambda: not self.ns.sh(*trying), lambda: f"nobody to try any more: {self.ns.sh(*trying)}")
+
+    def stop(self):
+        return self.inetd.stop()
 
 
 def names():

@@ -221,7 +221,7 @@ def restarted(t, net, daemon):
 rsh.require()
 with suite.laboratory() as (t, lab, net):
     clients = [kind(net.client, suite.SERVER_ADDRESS) for kind in rsh.ALL]
-    inetd = rsh.servers(lab, net.server, rsh.names())
+    rshd = rsh.servers(lab, net.server, rsh.names())
     for place in topology.PLACEMENTS:
         net.firewall(place, topology.OPEN)
         everybody(t, f"{place} open", clients, "works", lambda c, f: c.works(f))
@@ -232,6 +232,7 @@ with suite.laboratory() as (t, lab, net):
             failed = everybody(t, f"{name}, no pinholed", clients, "fails", fails)
             with t.case(f"{name}, no pinholed: it was the firewall"):
                 tap.true(net.dropped(place) >= failed, f"{net.dropped(place)} of {failed}")
+            rshd.settle()
             net.forget_flows()
             with tftp.BootDaemon(lab, net.spaces[place], admit, f"pinholed-{place}-{admit}") as daemon:
                 t.explain = daemon.log
@@ -251,7 +252,7 @@ with suite.laboratory() as (t, lab, net):
             tap.true("514" not in daemon.table(), "514 is watched")
             clients[0].works(4)
             tap.equal(daemon.sessions(), [])
-    inetd.stop()
+    rshd.stop()
     for admit in topology.ADMITS:
         net.firewall(ROUTER, tftp.strict(ROUTER, admit, rsh.FIXED))
         net.forget_flows()

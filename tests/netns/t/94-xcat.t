@@ -91,7 +91,7 @@ class Site:
         # Whom the node's rshd talks to.
         names = {MANAGEMENT[f]: f"management{f}" for f in FAMILIES}
         if "is_driven" in DYNAMIC:
-            rsh.servers(lab, net.client, names)
+            self.rshd = rsh.servers(lab, net.client, names)
         self.mounts = nfs.NfsClient(lab, net.client, MANAGEMENT)
         self.curl = tftp.Curl(lab, net.client, MANAGEMENT)
         self.orders = [kind(net.server, NODE) for kind in (rsh.RshRedone, rsh.Rcmd)]
@@ -164,6 +164,8 @@ with suite.laboratory() as (t, lab, net):
             for step in DYNAMIC:
                 with t.case(f"{name}, IPv{family}, no pinholed: no node {step}"):
                     fails(getattr(site, step), family)
+        if "is_driven" in DYNAMIC:
+            site.rshd.settle()
         net.forget_flows()
         daemon = Daemon(lab, ns, f"pinholed-{place}")
         lab.file(f"{daemon.name}.conf", conf)

@@ -177,7 +177,7 @@ class Boot:
         self.tftpd = tftp.Tftpd(lab, net.server)
         node, management = ({f: ADDRESS[host, f] for f in FAMILIES} for host in (CLIENT, SERVER))
         if not rsh.absent():
-            rsh.servers(lab, net.client, {management[f]: f"management{f}" for f in FAMILIES})
+            self.rshd = rsh.servers(lab, net.client, {management[f]: f"management{f}" for f in FAMILIES})
         self.node, self.management = node, management
         self.mounts = nfs.NfsClient(lab, net.client, management)
         self.clients = [tftp.Curl(lab, net.client, management), tftp.TftpHpa(lab, net.client, management)]
@@ -243,6 +243,8 @@ def xcat(t, lab, net, rpcbind, ganesha):
     text = profiles.render("xcat-management", {"nodes": PEER, "also_in_tcp": ["111"]}, on=("nfs", "rsh"))
     with under(t, net, "xCAT, no pinholed", text):
         each(t, "xCAT, no pinholed", {f"not so: {what}": fails(job) for what, job in boot.jobs(SHORT).items()})
+    if not rsh.absent():
+        boot.rshd.settle()
     for admit in ADMITS:
         name = f"xCAT, {admit}"
         daemon = tftp.BootDaemon(
