@@ -58,10 +58,26 @@ static struct tuple to_here(enum family family, uint16_t dport)
 
 /* --- the table as a whole --------------------------------------------------------------------- */
 
+/* As nft up to 1.1.0 spells it; newer ones say what they mean. */
+static void spell_flags(char *text)
+{
+	static const char newer[] = "tcp flags & (fin | syn | rst | ack) == syn";
+	static const char older[] = "tcp flags syn / fin,syn,rst,ack";
+	char *at;
+
+	while ((at = strstr(text, newer))) {
+		memcpy(at, older, sizeof(older) - 1);
+		memmove(at + sizeof(older) - 1, at + sizeof(newer) - 1,
+		    strlen(at + sizeof(newer) - 1) + 1);
+	}
+}
+
 static void assert_lines(const char *const *line)
 {
+	static const char foreign[] = "xt target ";
 	char *text = output(LIST);
 
+	spell_flags(text);
 	for (; *line; line++) {
 		if (!strstr(text, *line))
 			(void)fputs(text, stderr);
@@ -69,9 +85,10 @@ static void assert_lines(const char *const *line)
 	}
 	/*
 	 * What nft could not make sense of it would print so; BFD's state and TFTP's opcode it
-	 * never can.
+	 * never can, nor, on kernels without its own queue, the one of iptables.
 	 */
-	ck_assert_ptr_null(strstr(text, "xt target"));
+	for (const char *xt = text; (xt = strstr(xt, foreign)); xt += sizeof(foreign) - 1)
+		ck_assert(strncmp(xt, "xt target \"NFQUEUE\"", 19) == 0);
 	ck_assert_ptr_null(strstr(text, "@nh"));
 	for (const char *raw = text; (raw = strstr(raw, "@th")); raw++)
 		ck_assert(

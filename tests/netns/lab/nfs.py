@@ -174,6 +174,7 @@ class Ganesha:
             "NFS_CORE_PARAM {\n"
             "\tProtocols = 3, 4;\n"
             "\tRquota_Port = 0;\n"
+            "\tAllow_Set_Io_Flusher_Fail = true;\n"
             f"{plugin_line}"
             "}\n"
             "NFSv4 {\n"

@@ -135,8 +135,10 @@ def proftpd(lab, ns, tls=False):
         "RequireValidShell off",
         "</Anonymous>",
     ]
+    # Debian 13 has made modules of what was built in.
+    needed = [m for m in ("mod_ls", "mod_xfer") if os.path.exists(f"{modules}/{m}.so")] + ["mod_tls"] * tls
+    lines[:0] = [f"ModulePath {modules}"] * bool(needed) + [f"LoadModule {m}.c" for m in needed]
     if tls:
-        lines[:0] = [f"ModulePath {modules}", "LoadModule mod_tls.c"]
         lines += [
             "TLSEngine on",
             "TLSRequired off",

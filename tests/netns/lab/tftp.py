@@ -83,7 +83,9 @@ def udp_bound(ns, port):
 
 
 class Tftpd:
-    """tftpd-hpa in the foreground, for both families. It answers from a fresh port."""
+    """tftpd-hpa in the foreground, one process a family: the one of Debian 13 answers a request with
+    a socket of the family that the request before had, and its first with none. It answers from a
+    fresh port."""
 
     FILES = {"data": DATA, "kernel": KERNEL, "text": TEXT}
 
@@ -92,25 +94,41 @@ class Tftpd:
         for name, content in self.FILES.items():
             lab.file(f"{ns.name}-tftp/{name}", content)
         path, env = tool("in.tftpd")
-        self.process = lab.spawn(
-            ns, [path, "-L", "-c", "-p", "-u", user, *options, "-s", self.root], f"{ns.name}-tftpd", env=env
-        )
+        self.processes = {
+            family: lab.spawn(
+                ns, [path, f"-{family}", "-L", "-c", "-p", "-u", user, *options, "-s", self.root],
+                f"{ns.name}-tftpd{family}", env=env,
+            )
+            for family in (4, 6)
+        }  # fmt: skip
+        for family, process in self.processes.items():
+            self._warm(family, process)
 
-        def ready():
-            if not self.process.running():
-                raise CommandFailed(f"in.tftpd ended at once: {self.process.log()}")
-            return udp_bound(ns, PORT)
+    def _warm(self, family, process):
+        loopback = {4: "127.0.0.1", 6: "::1"}[family]
+        with Rom(self.ns, family, loopback, loopback, 0) as rom:
 
-        poll.until(ready, "in.tftpd to have port 69")
+            def answers():
+                if not process.running():
+                    raise CommandFailed(f"in.tftpd ended at once: {process.log()}")
+                with contextlib.suppress(tap.Failure, ConnectionRefusedError):
+                    return rom.size("text", 0.1)
+
+            poll.until(answers, f"in.tftpd to answer over IPv{family}")
 
     def uploaded(self, name):
         with open(os.path.join(self.root, name), "rb") as f:
             return f.read()
 
+    def signal(self, number):
+        for process in self.processes.values():
+            process.signal(number)
+
     def stop(self):
         """With its children, who wait for answers of clients that are gone, and have port 69 as well."""
-        os.killpg(self.process.pid, signal.SIGKILL)  # its own session
-        self.process.wait()
+        for process in self.processes.values():
+            os.killpg(process.pid, signal.SIGKILL)  # its own session
+            process.wait()
         poll.until(lambda: not udp_bound(self.ns, PORT), "port 69 to be free")
 
 

@@ -217,7 +217,7 @@ class Boot:
         with self.net.server.socket(FAMILY[family], socket.SOCK_DGRAM) as server:
             server.bind((self.management[family], 0))
             with tftp.Rom(self.net.client, family, self.node[family], self.management[family], rom_port) as rom:
-                self.tftpd.process.signal(signal.SIGSTOP)  # the real one is too quick
+                self.tftpd.signal(signal.SIGSTOP)  # the real one is too quick
                 try:
                     rom.ask("data")
                     poll.until(lambda: daemon.pinholes("open"), "the pinhole")
@@ -232,7 +232,7 @@ class Boot:
                     server.sendto(b"\0\3\0\1late", (self.node[family], rom_port))
                     tap.equal(rom.packet(5)[2], b"late")
                 finally:
-                    self.tftpd.process.signal(signal.SIGCONT)
+                    self.tftpd.signal(signal.SIGCONT)
 
 
 def xcat(t, lab, net, rpcbind, ganesha):
