@@ -243,9 +243,11 @@ class Frr(Speaker):
         yield f" transmit-interval {n.interval}"
         if n.multihop:
             yield f" minimum-ttl {self.MIN_TTL}"
-        if n.echo and not n.multihop and not n.link_local:
-            yield " echo-mode"
         yield " no shutdown"
+
+    @staticmethod
+    def echoes(n):
+        return n.echo and not n.multihop and not n.link_local
 
     def _spawn(self, name, conf):
         group = self.lab.file(f"{self.name}/group", "root:x:0:\nfrr:x:0:\nfrrvty:x:0:root\n")
@@ -266,6 +268,10 @@ class Frr(Speaker):
         self._wait(self.zebra, "zserv.api")  # who comes before it asks again only after seconds
         self.process = self._spawn("bfdd", self.configuration())
         self._wait(self.process, "bfdd.vty")
+        if any(map(self.echoes, self.neighbors)):
+            # bfdd 10 opens no socket for the echoes of sessions whose interface zebra has not told of.
+            poll.until(lambda: self.ns.udp_bound(self.next_port), "bfdd to know its interfaces", 10)
+            self._each("echo-mode", self.echoes)
 
     def _wait(self, process, name):
         path = os.path.join(self.sockets, name)
@@ -335,8 +341,8 @@ class Frr(Speaker):
     def downs(self, neighbor):
         return self.counters(neighbor)["session-down"]
 
-    def _each(self, word):
-        for n in self.neighbors:
+    def _each(self, word, of=lambda n: True):
+        for n in filter(of, self.neighbors):
             self.ask("configure terminal", "bfd", next(self.peer(n)), word)
 
     def disable(self):

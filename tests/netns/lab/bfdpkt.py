@@ -204,6 +204,7 @@ class Wire:
     def __init__(self):
         self.flows = {}  # (namespace, source, target, port): Flow
         self.lock = threading.Lock()
+        self.since = 0.0
         self.taps = {}  # fd: (socket, namespace)
         self.poll = select.epoll()
         self.ending = False
@@ -238,8 +239,9 @@ class Wire:
             return self.flows.setdefault((ns.name, source, target, port), Flow())
 
     def forget(self):
-        """What is sent from now on counts."""
+        """What is sent from now on counts, and nothing that is still to be read."""
         with self.lock:
+            self.since = time.time()
             self.flows.clear()
 
     def _run(self):
@@ -272,7 +274,8 @@ class Wire:
             family = socket.AF_INET if len(source) == 4 else socket.AF_INET6
             key = (name, socket.inet_ntop(family, source), socket.inet_ntop(family, target), dport)
             with self.lock:
-                self.flows.setdefault(key, Flow()).take(now, sport, ttl, packet)
+                if now >= self.since:
+                    self.flows.setdefault(key, Flow()).take(now, sport, ttl, packet)
 
 
 def wait_packets(flow, count, seconds=5):

@@ -150,6 +150,16 @@ class Netns:
         with self.entered(), open("/proc/sys/" + key.replace(".", "/"), "w") as f:
             f.write(str(value))
 
+    def udp_bound(self, port):
+        """True when a UDP socket has this port, in either family."""
+        with self.entered():
+            for table in ("udp", "udp6"):
+                with open(f"/proc/thread-self/net/{table}", encoding="ascii") as f:
+                    for line in list(f)[1:]:
+                        if int(line.split()[1].rsplit(":", 1)[1], 16) == port:
+                            return True
+        return False
+
     def listening(self, port):
         """True when a TCP socket listens on this port, in either family."""
         with self.entered():

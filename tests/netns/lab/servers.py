@@ -143,8 +143,8 @@ def proftpd(lab, ns, tls=False):
             "TLSEngine on",
             "TLSRequired off",
             "TLSOptions NoSessionReuseRequired",
-            f"TLSRSACertificateFile {certificate(lab)}",
-            f"TLSRSACertificateKeyFile {certificate(lab)}",
+            f"TLSECCertificateFile {certificate(lab)}",
+            f"TLSECCertificateKeyFile {certificate(lab)}",
         ]
     conf = _config(lab, "proftpd.conf", lines)
     process = lab.serve(ns, [path, "-n", "-c", conf], "proftpd", 21, env=env)

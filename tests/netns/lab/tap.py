@@ -74,14 +74,19 @@ class Tap:
 
     def skip(self, name, why):
         self._result(True, name, f" # SKIP {why}")
-        print(f"#   SKIPPED: {name}: {why}", file=sys.stderr)
+        left_out(name, why)
 
     def done(self):
         print(f"1..{self.count}")
         sys.exit(1 if self.failed else 0)
 
 
+def left_out(what, why):
+    """Said where prove shows it."""
+    print(f"#   SKIPPED: {what}: {why}", file=sys.stderr)
+
+
 def skip_all(why):
     print(f"1..0 # SKIP {why}")
-    print(f"#   SKIPPED: all of {os.path.basename(sys.argv[0])}: {why}", file=sys.stderr)
+    left_out(f"all of {os.path.basename(sys.argv[0])}", why)
     sys.exit(0)

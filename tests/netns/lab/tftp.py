@@ -71,17 +71,6 @@ def strict(placement, admit, fixed=(f"udp dport {PORT} ct state new accept",)):
 # --- servers ------------------------------------------------------------------------------------
 
 
-def udp_bound(ns, port):
-    """True when a UDP socket has this port, in either family."""
-    with ns.entered():
-        for table in ("udp", "udp6"):
-            with open(f"/proc/thread-self/net/{table}") as f:
-                for line in list(f)[1:]:
-                    if int(line.split()[1].rsplit(":", 1)[1], 16) == port:
-                        return True
-    return False
-
-
 class Tftpd:
     """tftpd-hpa in the foreground, one process a family: the one of Debian 13 answers a request with
     a socket of the family that the request before had, and its first with none. It answers from a
@@ -129,7 +118,7 @@ class Tftpd:
         for process in self.processes.values():
             os.killpg(process.pid, signal.SIGKILL)  # its own session
             process.wait()
-        poll.until(lambda: not udp_bound(self.ns, PORT), "port 69 to be free")
+        poll.until(lambda: not self.ns.udp_bound(PORT), "port 69 to be free")
 
 
 class SinglePort:

@@ -198,7 +198,7 @@ def ganesha_moves(s):
         with s.case(f"ganesha {word}: real clients go on"):
             nfs_client.list(s.family)
             nfs_client.write(ganesha.local, s.family)
-    for proto in ("tcp", "udp"):
+    for proto in nfs.protos():
         with s.case(f"rpcbind restarted: what is open stays open; a {proto} call and a new question work"):
             with s.client.connect(nfs.NFS_PORT):
                 port = s.client.getport(NLOCKMGR, 4, proto)
