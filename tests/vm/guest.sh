@@ -13,7 +13,7 @@ HERE=$PWD
 . ./lib.sh
 . ./nfs.sh
 
-modprobe -a nft_queue nfnetlink_queue nf_conntrack_netlink nft_ct nfnetlink_log nft_log
+modprobe -a nft_queue nfnetlink_queue nf_conntrack_netlink nft_ct nfnetlink_log nft_log nf_log_syslog
 modprobe lockd nlm_timeout=3 nlm_grace_period=3 # else no lock for 50 seconds
 modprobe -a nfsd nfs nfsv3 || bail 'this kernel has no NFS'
 network

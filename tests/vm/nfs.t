@@ -12,9 +12,9 @@ if [ -s $VM/unavailable ]; then
 	exit 0
 fi
 
-echo "${VM_PARTS:-mount lock notify mark ipv6 router two peer}" >$VM/which
+echo "${VM_PARTS:-mount lock notify mark ipv6 router two peer profile}" >$VM/which
 tar -cf $VM/payload.tar -C build pinholed pinholectl vm/which --transform 's,^vm/,,' \
-	-C ../tests/vm guest.sh lib.sh nfs.sh lock.py getport.py parts || exit 1
+	-C ../tests/vm guest.sh lib.sh nfs.sh lock.py getport.py parts -C ../../rules catalogue || exit 1
 accel=tcg,thread=multi
 # stdout: the guest's second serial line, where nobody but guest.sh writes
 timeout -k 5 "${VM_TIMEOUT:-900}" qemu-system-x86_64 -accel $accel -cpu max -smp 2 -M q35 -m 1024 \
