@@ -107,6 +107,8 @@ def proftpd(lab, ns, tls=False):
         "ServerType standalone",
         "ServerName pinhole.test",
         "UseIPv6 on",
+        "DefaultAddress 127.0.0.1",  # else that of the machine's name, if it has one
+        "DefaultServer on",  # for every other address, too
         "Port 21",
         f"User {USER}",
         f"Group {GROUP}",
