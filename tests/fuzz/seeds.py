@@ -235,13 +235,24 @@ def rsh():
     yield "late", b"\0" + step(0, b"1022\0")
 
 
+def profiles():
+    rules = pathlib.Path(__file__).resolve().parents[2] / "rules"
+    for path in sorted((rules / "profiles").glob("*.nft")):
+        yield path.stem, b"p" + path.read_bytes()
+    yield "settled", (b"p# profile: cumulus-switch\ndefine admins4 = { 192.0.2.0/24, 198.51.100.7 }\n"
+                      b"define admins6 = { 2001:db8::/32 }\ndefine ssh = off\n"
+                      b"define also_in_tcp = { 8080, 9000-9010 }\n")
+    for number, name in enumerate(("documents", "peers", "avi", "qumulo", "profiles")):
+        yield f"catalogue-{name}", b"%d" % number + (rules / "catalogue" / f"{name}.tsv").read_bytes()
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(f"usage: {sys.argv[0]} DIRECTORY")
     for fuzzer, seeds in (
         ("packet", packets()), ("stream", streams()), ("sunrpc", rpc()), ("ftp", ftp()),
         ("bfd", bfd()),
-        ("tftp", tftp()), ("rsh", rsh()),
+        ("tftp", tftp()), ("rsh", rsh()), ("profile", profiles()),
     ):  # fmt: skip
         directory = pathlib.Path(sys.argv[1], fuzzer)
         directory.mkdir(parents=True, exist_ok=True)
