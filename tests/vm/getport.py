@@ -8,7 +8,6 @@
 """
 
 import socket
-import statistics
 import struct
 import sys
 import time
@@ -17,6 +16,16 @@ MOUNTD, NLOCKMGR = (100005, 3), (100021, 4)
 TCP = 6
 # 10.1.0.0/16 is this host's (see peer.sh).
 SOURCES = (f"10.1.{n >> 8}.{n & 255}" for n in range(1, 1 << 16))
+
+
+# The guest's Python has no module for these.
+def percentile(values, p):
+    """The least value that p per cent of them do not exceed."""
+    return sorted(values)[-(-len(values) * p // 100) - 1]
+
+
+def median(values):
+    return percentile(values, 50)
 
 
 def question(xid, program, version):
@@ -80,9 +89,9 @@ def turns(path):
 
 def report(none, path):
     values = sorted(value for turn in turns(path) for value in turn)
-    ratios = [statistics.median(b) / statistics.median(a) for a, b in zip(turns(none), turns(path)) if a and b]
-    p50, p99 = statistics.median(values), statistics.quantiles(values, n=100)[98]
-    print(f"{p50:.0f} / {p99:.0f} ({len(values)}; {statistics.median(ratios):.1f})")
+    ratios = [median(b) / median(a) for a, b in zip(turns(none), turns(path)) if a and b]
+    p50, p99 = median(values), percentile(values, 99)
+    print(f"{p50:.0f} / {p99:.0f} ({len(values)}; {median(ratios):.1f})")
 
 
 def main(what, *words):

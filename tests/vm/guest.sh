@@ -22,6 +22,7 @@ for h in client other; do
 	client_boots $h >/tmp/nfs-client 2>&1 || bail "no statd on the $h: $(cat /tmp/nfs-client)"
 done
 say "kernel $(uname -r); mountd at $(port 100005 3 tcp), nlockmgr at $(port 100021 4 tcp)"
+t 'locks without a firewall' callbacks_tried
 
 read -ra parts <which
 for name in "${parts[@]}"; do

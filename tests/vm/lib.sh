@@ -16,6 +16,11 @@ n=0
 bad=0
 
 # --- TAP ---------------------------------------------------------------------------------------
+# skip NAME WHY
+skip() {
+	n=$((n + 1))
+	echo "ok $n - $1 # SKIP $2"
+}
 diag() { sed 's/^/# /'; }
 say() { printf '# %s\n' "$*"; }
 part() { say && say "$SECONDS s: $*"; }
@@ -28,6 +33,7 @@ t() {
 	rc=$?
 	if [ $rc = 0 ]; then
 		echo "ok $n - $name"
+		[ $((SECONDS - began)) -lt 5 ] || say "took $((SECONDS - began)) s"
 		return
 	fi
 	bad=$((bad + 1))

@@ -15,8 +15,8 @@ for options in nfsvers=3,proto=tcp6,mountproto=tcp6 nfsvers=3,proto=tcp6,mountpr
 done
 t 'mount, to lock' do_mount nfsvers=3 30 "[$SERVER6]"
 before=$(dropped client)
-t 'a blocked lock is granted by callback' granted_within 8 server /srv/nfs/file client
-t 'which came through a pinhole on the client' listed client "nlockmgr .* \\[$SERVER6\\]:.* \\[$CLIENT6\\]:"
+t_callback 'a blocked lock is granted by callback' granted_within 8 server /srv/nfs/file client
+t_callback 'which came through a pinhole on the client' listed client "nlockmgr .* \\[$SERVER6\\]:.* \\[$CLIENT6\\]:"
 t 'whose firewall has dropped nothing' no dropped_more client "$before"
 t 'umount' do_umount
 end client server

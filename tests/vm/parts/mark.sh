@@ -12,6 +12,6 @@ for options in nfsvers=3,mountproto=udp nfsvers=3,mountproto=tcp; do
 	t 'umount' do_umount
 done
 t 'mount, to lock' do_mount nfsvers=3
-t 'a blocked lock is granted by callback' granted_within 8 server /srv/nfs/file client
+t_callback 'a blocked lock is granted by callback' granted_within 8 server /srv/nfs/file client
 t 'umount' do_umount
 end client server

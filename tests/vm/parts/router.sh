@@ -22,7 +22,7 @@ for admit in related mark; do
 	t 'umount' do_umount
 	t 'mount, to lock' do_mount nfsvers=3
 	before=$(dropped router)
-	t 'a blocked lock is granted by callback' granted_within 8 server /srv/nfs/file client
+	t_callback 'a blocked lock is granted by callback' granted_within 8 server /srv/nfs/file client
 	t 'the firewall has dropped nothing' no dropped_more router "$before"
 	t 'umount' do_umount
 	end router

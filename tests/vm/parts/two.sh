@@ -8,8 +8,8 @@ begin '' client other server
 for h in client other; do t "mount on the $h" mount_on $h nfsvers=3; done
 
 before=$(($(dropped client) + $(dropped other)))
-t 'the client gives it up, the other gets it' granted_within 8 client $MNT/file other
-t 'the other gives it up, the client gets it' granted_within 8 other $MNT/file client
+t_callback 'the client gives it up, the other gets it' granted_within 8 client $MNT/file other
+t_callback 'the other gives it up, the client gets it' granted_within 8 other $MNT/file client
 t 'no firewall of theirs has dropped anything' test $(($(dropped client) + $(dropped other))) = "$before"
 # One leaves, and nothing of the other's closes.
 t 'umount on the client' do_umount
