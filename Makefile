@@ -229,13 +229,12 @@ fuzz: $(FUZZ_BIN)
 	  $$f -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=1024 $$f.corpus || exit 1; done
 
 build/fuzz/fuzz_profile: CPPFLAGS += -Inft-helper -Itests/unit
-build/fuzz/fuzz_profile: FUZZ_LIB = $(shell $(PKG_CONFIG) --libs check)
 build/fuzz/fuzz_profile: $(PROFILE:%=nft-helper/%.c)
 build/fuzz/%: tests/fuzz/%.c $(LIB_SRC)
 	@mkdir -p $(@D)
 	@echo "  FUZZ  $@"
 	$(Q)clang $(filter-out -MMD -MP,$(CPPFLAGS)) -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined \
-	  -fno-sanitize-recover=all -o $@ $^ $(FUZZ_LIB)
+	  -fno-sanitize-recover=all -o $@ $^
 
 lint: deps
 	clang-format --dry-run -Werror $(C_FILES)

@@ -333,10 +333,19 @@ static void step_limit(struct walk *w, struct step *s, const struct dump_expr *e
 	require_truth(w, s, !w->state.packet->ordinary ? DEPENDS : e->inverted ? FAILS : HOLDS);
 }
 
+/*
+ * Whether a rule can fill it (nft_dynset_init()): no constant, and of a kind that can be updated,
+ * for which it need not be declared dynamic.
+ */
+static bool is_fillable(const struct dump_set *set)
+{
+	return !(set->flags & (NFT_SET_ANONYMOUS | NFT_SET_CONSTANT | NFT_SET_INTERVAL));
+}
+
 /* What is in a set is what is in it now, but for this packet itself. */
 static bool is_unknown(const struct walk *w, const struct dump_set *set)
 {
-	if (set->unknown || (w->n_written >= WRITTEN_MAX && (set->flags & NFT_SET_EVAL)))
+	if (set->unknown || (w->n_written >= WRITTEN_MAX && is_fillable(set)))
 		return true;
 	for (size_t i = 0; i < w->n_written && i < WRITTEN_MAX; i++)
 		if (w->written[i] == set)
@@ -348,7 +357,7 @@ static void step_dynset(struct walk *w, struct step *s, const struct dump_expr *
 {
 	if (!e->set)
 		w->n_written = WRITTEN_MAX;
-	else if (!is_unknown(w, e->set))
+	else if (w->n_written < WRITTEN_MAX && !is_unknown(w, e->set))
 		w->written[w->n_written++] = e->set;
 	/* flags: whether it has a limit */
 	if (e->flags)

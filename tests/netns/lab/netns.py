@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 
-from . import poll
+from . import poll, tap
 
 PREFIX = "phl"
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -47,6 +47,18 @@ def environment(**extra):
     )
     env.update(extra)
     return env
+
+
+def missing_tools(names):
+    """Which of them are not here, as a reason to skip, or ""."""
+    gone = [name for name in names if not shutil.which(name, path=environment()["PATH"])]
+    return f"not among the unpacked packages: {', '.join(gone)}" if gone else ""
+
+
+def require_tools(names):
+    """Ends the test file with a loud skip when this distribution does not have the programs."""
+    if why := missing_tools(names):
+        tap.skip_all(why)
 
 
 def tool(name):

@@ -12,14 +12,13 @@ import glob
 import os
 import pwd
 import re
-import shutil
 import socket
 import subprocess
 
 from . import poll, tap
 from .daemon import Daemon
 from .dialogue import FAMILY
-from .netns import TOOLS, CommandFailed, tool
+from .netns import TOOLS, CommandFailed, require_tools, tool
 from .topology import ADDRESS, CLIENT, CONCESSION, NEIGHBOURS, ROUTER, SERVER
 
 NFS_PORT, PORTMAP_PORT = 2049, 111
@@ -34,17 +33,10 @@ PROGRAMS = ("rpcbind", "rpcinfo", "ganesha.nfsd", "nfs-ls", "nfs-cp", "nfs-cat",
 # rpcbind gives up its privileges; this user is there on every machine.
 USER = "daemon"
 
-SEARCH = os.pathsep.join([f"{TOOLS}/usr/sbin", f"{TOOLS}/usr/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"])
-
-
-def missing():
-    return [name for name in PROGRAMS if not shutil.which(name, path=SEARCH)]
-
 
 def require():
     """Ends the test file with a loud skip when this distribution does not have the programs."""
-    if missing():
-        tap.skip_all(f"not among the unpacked packages: {', '.join(missing())}")
+    require_tools(PROGRAMS)
     if why := no_udp():
         tap.left_out("ganesha over UDP", why)
 
@@ -262,13 +254,13 @@ def run_tool(ns, name, *options, seconds=10, cwd=None, hosts=None):
     """Runs a lab program inside, with this file as its /etc/hosts; status 124 when it took longer than this."""
     path, env = _tool(name)
     command = [path, *map(str, options)]
-    known = []
+    prefix = []
     if hosts:
         script = 'mount --bind "$0" /etc/hosts && exec "$@"'
-        known = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, hosts]
+        prefix = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, hosts]
     with ns.entered():
         process = subprocess.Popen(
-            known + command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            prefix + command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )  # fmt: skip
     try:

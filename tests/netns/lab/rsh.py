@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 
-from . import poll, tap, tftp
-from .netns import tool
+from . import poll, tap
+from .netns import missing_tools, tool
 from .topology import ADDRESS, CLIENT, ROUTER_ADDRESS
 
 SHELL, EXEC = 514, 512
@@ -20,8 +20,8 @@ LAB = os.path.dirname(os.path.abspath(__file__))
 
 def absent():
     """Why there can be no rsh here, or "": Debian 13 has dropped the last rshd."""
-    if gone := tftp.missing(PROGRAMS):
-        return f"not among the unpacked packages: {gone}"
+    if gone := missing_tools(PROGRAMS):
+        return gone
     if not any(
         os.path.exists(f"{lib}/security/pam_permit.so")
         for lib in ("/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib64", "/lib64")

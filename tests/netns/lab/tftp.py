@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import select
-import shutil
 import signal
 import socket
 import struct
@@ -16,7 +15,7 @@ import subprocess
 from . import poll, tap
 from .daemon import Daemon
 from .dialogue import FAMILY
-from .netns import TOOLS, CommandFailed, tool
+from .netns import CommandFailed, require_tools, tool
 from .topology import ADDRESS, CLIENT, CONCESSION, ICMP, NEIGHBOURS, ROUTER, SERVER
 
 PORT = 69
@@ -29,18 +28,10 @@ USER = "daemon"
 RRQ, WRQ, BLOCK, ACK, ERROR, OACK = range(1, 7)
 
 PROGRAMS = ("in.tftpd", "tftp", "curl")
-SEARCH = os.pathsep.join([f"{TOOLS}/usr/sbin", f"{TOOLS}/usr/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"])
 
-
-def missing(programs):
-    """Which of them this distribution does not have, as text."""
-    return ", ".join(name for name in programs if not shutil.which(name, path=SEARCH))
-
-
-def require(programs=PROGRAMS):
+def require():
     """Ends the test file with a loud skip when this distribution does not have the programs."""
-    if gone := missing(programs):
-        tap.skip_all(f"not among the unpacked packages: {gone}")
+    require_tools(PROGRAMS)
 
 
 # --- the firewall -------------------------------------------------------------------------------

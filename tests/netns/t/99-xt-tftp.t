@@ -10,6 +10,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 from lab import suite, tap, tftp, xt
+from lab.netns import require_tools
 from lab.topology import ADMITS, PLACEMENTS
 
 REQUEST = f"-p udp --dport {tftp.PORT} -m conntrack --ctstate NEW"
@@ -36,7 +37,7 @@ def gets(curl, seconds=10):
     return found
 
 
-tftp.require(("in.tftpd", "curl"))
+require_tools(("in.tftpd", "curl"))
 with suite.laboratory() as (t, lab, net):
     xt.require()
     tftp.Tftpd(lab, net.server)

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 
 from lab import daemon, nfs, poll, tap, xt
-from lab.netns import ROOT, CommandFailed, Lab, environment
+from lab.netns import ROOT, CommandFailed, Lab, environment, missing_tools
 
 CATALOGUE = os.path.join(ROOT, "rules", "catalogue")
 ADMINS, STRANGER = "10.1.0.0/16", "10.2.0.0/16"
@@ -179,6 +179,16 @@ def hardened(t, host, path):
             tap.equal((f["kind"], f["family"]), ("not-let-in", "ip4"), f)
             tap.contains(f["text"], "10.1.5.5")
         tap.equal(sorted(f["service"] for f in found), ["ntp", "ssh"])
+    with t.case("what a packet may have been added to itself, not declared dynamic, and more of them than are kept in mind"):
+        names = [f"s{n}" for n in range(24)]
+        with open(path) as f:
+            host.load(f.read() + "table inet other {\n" + "".join(f"\tset {n} {{ type ipv4_addr; }}\n" for n in names)
+                      + "\tchain c {\n\t\ttype filter hook input priority 50; policy accept;\n\t}\n}\n")  # fmt: skip
+        # In a transaction of their own: nft makes sets dynamic that it sees filled.
+        rules = [*(f"add @{n} {{ ip saddr }}" for n in names), f"ip saddr @{names[-1]} drop"]
+        host.ns.sh("nft", "-f", "-", stdin="".join(f"add rule inet other c tcp dport 22 {r}\n" for r in rules))
+        with host.listening(*RIGHT):
+            one(host.audit(path), kind="not-let-in", service="ssh", family="ip4", level="note")
     host.load_file(path)
 
 
@@ -423,8 +433,8 @@ def containers(t, host):
 
 def registered(t, host, lab):
     """mountd and its kin, at ports of their own choice: pinholed opens what rpcbind names."""
-    if nfs.missing():
-        t.skip("what rpcbind names may listen", f"not here: {', '.join(nfs.missing())}")
+    if why := missing_tools(nfs.PROGRAMS):
+        t.skip("what rpcbind names may listen", why)
         return
     settled = {role: "10.0.0.0/8" for role in ("admins", "nodes", "bmcs", "dns_servers")}
     path = host.rendered("xcat-management", settled, "--with", "nfs", file="nfs")

@@ -14,7 +14,7 @@ t 'mount, to lock' do_mount nfsvers=3
 t 'a lock is taken, held and released' lock_reaches_server
 before=$(dropped client)
 t_callback 'a blocked lock is granted by callback' granted_within 8 server /srv/nfs/file client
-say "after $(cat /tmp/late 2>/dev/null) s"
+late
 t_callback 'which came through a pinhole on the client' listed client "nlockmgr .* $SERVER:.* $CLIENT:"
 t 'whose firewall has dropped nothing' no dropped_more client "$before"
 t 'umount' do_umount
@@ -30,7 +30,7 @@ t 'mount, to lock' do_mount nfsvers=3
 t 'a lock is taken, held and released' lock_reaches_server
 before=$(dropped client)
 t_callback 'a blocked lock is not granted before the client asks again' granted_after 10 server /srv/nfs/file client
-say "after $(cat /tmp/late 2>/dev/null) s"
+late
 t_callback "because the client's firewall has dropped the callback" dropped_more client "$before"
 t 'umount' do_umount
 end server
