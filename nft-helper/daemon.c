@@ -550,6 +550,20 @@ static bool bound_by_conntrack(const struct daemon *d)
 	return table_admit(d->table) == ADMIT_MARK && engine_stats(d->engine)->open_pinholes > 0;
 }
 
+/*
+ * Conntrack gets to know a flow when its first packet has passed everything. So what is held of
+ * control sessions goes before flows are created that may have one of those for a master.
+ */
+static int release_held(struct daemon *d, int *error)
+{
+	int err = 0;
+
+	if (d->n_admits)
+		err = queue_release_but(d->queue, (uint16_t)(d->conf.queue_base + PH_QUEUE_FIRST));
+	admit_all(d, error);
+	return err < 0 ? err : queue_release(d->queue);
+}
+
 static int on_queue(sd_event_source *s, int fd, uint32_t revents, void *arg)
 {
 	int error[ADMITS_MAX] = { 0 };
@@ -566,8 +580,7 @@ static int on_queue(sd_event_source *s, int fd, uint32_t revents, void *arg)
 			return err;
 		queue_show(d->queue, on_held, d);
 		commit_table(d);
-		admit_all(d, error);
-		err = queue_release(d->queue);
+		err = release_held(d, error);
 		if (err < 0)
 			return fail(d, "cannot let go held packets (nfnetlink_queue)", err);
 		settle_admits(d, error);

@@ -164,17 +164,46 @@ void queue_show(struct queue *q, queue_seen *seen, void *arg)
 	q->received = 0;
 }
 
-int queue_release(struct queue *q)
+static int send_verdicts(struct queue *q, const char *verdicts, size_t len)
 {
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 
-	if (!q->verdict_len)
+	if (!len)
 		return 0;
 	for (;;) {
-		if (sendto(queue_fd(q), q->verdicts, q->verdict_len, 0, (struct sockaddr *)&kernel,
+		if (sendto(queue_fd(q), verdicts, len, 0, (struct sockaddr *)&kernel,
 			sizeof(kernel)) >= 0)
 			return 0;
 		if (errno != EINTR)
 			return -errno;
 	}
+}
+
+int queue_release_but(struct queue *q, uint16_t number)
+{
+	char shown[sizeof(q->verdicts)] __attribute__((aligned(NLMSG_ALIGNTO)));
+	char others[sizeof(q->verdicts)] __attribute__((aligned(NLMSG_ALIGNTO)));
+	const struct nlmsghdr *nlh = (const struct nlmsghdr *)(const void *)shown;
+	int left = (int)q->verdict_len;
+	size_t others_len = 0;
+
+	memcpy(shown, q->verdicts, q->verdict_len);
+	q->verdict_len = 0;
+	for (; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
+		const struct nfgenmsg *nfg = mnl_nlmsg_get_payload(nlh);
+		const bool its = ntohs(nfg->res_id) == number;
+		size_t *len = its ? &q->verdict_len : &others_len;
+
+		memcpy((its ? q->verdicts : others) + *len, nlh, nlh->nlmsg_len);
+		*len += NLMSG_ALIGN(nlh->nlmsg_len);
+	}
+	return send_verdicts(q, others, others_len);
+}
+
+int queue_release(struct queue *q)
+{
+	const size_t len = q->verdict_len;
+
+	q->verdict_len = 0;
+	return send_verdicts(q, q->verdicts, len);
 }

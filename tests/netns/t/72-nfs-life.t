@@ -422,6 +422,30 @@ def comes_and_goes(s):
         registered.unset()
 
 
+def held_together(s):
+    """Conntrack gets to know of a flow when its first packet has passed, which is after pinholed has."""
+    with s.service() as service, s.pinholed(linger=30, mapping_ttl=60) as daemon:
+        status = s.register(STATUS, service, 1, "udp")
+        for word, at in (("behind", (0, 1)), ("in front of", (1, 0))):
+            with s.case(f"a flow {word} the only call that could be its master, both held: it is let in"):
+                tap.equal(s.client.getport(STATUS, 1, "udp"), service.port)
+                s.net.forget_flows()
+                poll.until(lambda: not daemon.sessions(), "every session to end")
+                question = oncrpc.call(oncrpc.fresh_xid(), 2, 0)
+                packets = [(question, nfs.PORTMAP_PORT), (b"first", service.port)]
+                with contextlib.ExitStack() as stack:
+                    daemon.process.signal(signal.SIGSTOP)
+                    try:
+                        for data, port in [packets[i] for i in at]:
+                            sock = oncrpc.datagrams(s.net.client, s.family, s.client_address)
+                            stack.enter_context(sock).sendto(data, (s.server_address, port))
+                    finally:
+                        daemon.process.signal(signal.SIGCONT)
+                    tap.equal(service.dgram.recvfrom(100)[0], b"first")
+                    tap.equal(len(daemon.sessions()), 1, "sessions")
+        status.unset()
+
+
 # --- from the server to the client ---
 
 
@@ -658,6 +682,7 @@ def play(scene):
     with s.pinholed():
         rests(s)
     comes_and_goes(s)
+    held_together(s)
     callbacks(s)
     policy(s)
     if s.place == SERVER:
