@@ -238,18 +238,19 @@ static void commit_table(struct daemon *d)
 
 /*
  * Conntrack tells late of what has timed out: a master that was gone is forgotten, and while the
- * packet is still held, the hosts' other flows are tried.
+ * packet is still held, the hosts' other flows are tried. One that was only copied to us may have
+ * come to conntrack a moment after we looked: it is tried again.
  */
 static void retry_admit(struct daemon *d, struct op *op, int *error)
 {
 	for (int tries = 0; *error == -ENOENT && tries < MASTERS_TRIED; tries++) {
 		struct event gone = { .kind = EV_CT_DESTROY, .tuple = op->master };
 
-		if (ct_exists(d->ct, &op->master))
-			return;
-		feed(d, &gone);
-		if (!engine_another_master(d->engine, op->id, &op->master))
-			return;
+		if (!ct_exists(d->ct, &op->master)) {
+			feed(d, &gone);
+			if (!engine_another_master(d->engine, op->id, &op->master))
+				return;
+		}
 		*error = 0;
 		(void)ct_admit(d->ct, op, 1, error);
 	}
