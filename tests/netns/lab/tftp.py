@@ -218,6 +218,7 @@ class Rom:
 
     def __init__(self, ns, family, source, server, port=ROM_PORT):
         self.server = (server, PORT)
+        self.answered_from = []  # the server's ports, one a request
         self.sock = ns.socket(FAMILY[family], socket.SOCK_DGRAM)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.sock.bind((source, port))
@@ -251,6 +252,7 @@ class Rom:
         self.ask(name, "tsize", 0)
         opcode, _, _, peer = self.packet(seconds)
         tap.equal(opcode, OACK)
+        self.answered_from.append(peer[1])
         self.sock.sendto(struct.pack("!HH", ERROR, 8) + b"enough\0", peer)
         return peer
 
@@ -260,6 +262,7 @@ class Rom:
         while opcode != OACK:  # what was still under way of the file before
             opcode, _, _, peer = self.packet(seconds)
         content, expected = b"", 1
+        self.answered_from.append(peer[1])
         self.sock.sendto(struct.pack("!HH", ACK, 0), peer)
         while True:
             opcode, number, rest, _ = self.packet(seconds, of=peer)
@@ -294,6 +297,12 @@ class BootDaemon(Daemon):
                 keys = re.findall(r"(\S+) \. (\S+) \. (\S+) \. (\d+)", elements.group(1))
                 found |= {(src, dst, proto, int(port)) for src, dst, proto, port in keys}
         return found
+
+    def close_unused(self, clients):
+        """Of these clients, as an operator would."""
+        for p in self.pinholes("open"):
+            if p["dst"] in clients:
+                self.ctl("close", p["id"])
 
     def nothing_open(self, seconds=5.0):
         poll.until(

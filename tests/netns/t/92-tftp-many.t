@@ -31,13 +31,16 @@ def add_nodes(net):
     net.client.sh("ip", "-batch", "-", stdin=lines)
 
 
-def boots(net, i):
-    """A node, over IPv4 or IPv6: its loader, then its kernel, from one port."""
+def boots(net, i, twice):
+    """A node, over IPv4 or IPv6: its loader, then its kernel, from one port. Into `twice` goes who was
+    answered from the same port twice: to conntrack that is the flow of before, which needs no pinhole."""
     family = 6 if i % 2 else 4
     with tftp.Rom(net.client, family, node(i, family), ADDRESS[SERVER, family]) as rom:
         for name, content in (("data", tftp.DATA), ("kernel", tftp.KERNEL)):
             rom.size(name, SECONDS)
             tap.true(rom.read(name, SECONDS) == content, f"{name} is not the file")
+        if len(set(rom.answered_from)) < len(rom.answered_from):
+            twice.append(node(i, family))
 
 
 def refused(daemon):
@@ -51,12 +54,14 @@ WORDS = ("malformed", "port-zero", "port-reserved", "stranger", "limit-sessions"
 def storm(t, net, daemon, admit):
     with t.case(f"{admit}: {NODES} nodes boot at once, from one port each"):
         began = time.monotonic()
-        errors = suite.at_once([lambda i=i: boots(net, i) for i in range(NODES)], workers=NODES)
+        twice = []
+        errors = suite.at_once([lambda i=i: boots(net, i, twice) for i in range(NODES)], workers=NODES)
         took = time.monotonic() - began
         failed = [e for e in errors if e]
         tap.equal(len(failed), 0, f"nodes that did not boot, the first one: {failed[:1]}")
         tap.equal(daemon.counter("opened"), 4 * NODES)
         tap.equal(refused(daemon), {})
+        daemon.close_unused(twice)
         daemon.nothing_open()
         t.say(f"{2 * NODES} files in {took:.1f} s")
     with t.case(f"{admit}: {NODES} times curl at once"):
@@ -162,6 +167,27 @@ def repeated(t, net, daemon):
                 tap.equal(len(daemon.in_kernel()), 1)
 
 
+def same_port(t, net, daemon):
+    """A server whose ports are few, or whose choice falls on the one of before."""
+    with (
+        t.case("answered twice from one port: let in as the flow of before; what was opened for it waits"),
+        net.server.socket(socket.AF_INET, socket.SOCK_DGRAM) as control,
+        net.server.socket(socket.AF_INET, socket.SOCK_DGRAM) as data,
+        tftp.Rom(net.client, 4, node(7, 4), ADDRESS[SERVER, 4], 2302) as rom,
+    ):
+        control.bind((ADDRESS[SERVER, 4], tftp.PORT))
+        control.settimeout(5)
+        data.bind((ADDRESS[SERVER, 4], 0))
+        for _ in range(2):
+            rom.ask("name")
+            _, peer = control.recvfrom(2048)
+            data.sendto(struct.pack("!HH", tftp.BLOCK, 1), peer)
+            tap.equal(rom.packet(5)[3], data.getsockname())
+        mine = [p for p in daemon.pinholes() if p["dst"] == node(7, 4)]
+        tap.equal(sorted((p["state"], p["sport"]) for p in mine), [("bound", data.getsockname()[1]), ("open", None)])
+        daemon.close_unused([node(7, 4)])
+
+
 def killed(t, net, daemon):
     with t.case("the daemon is killed: transfers go on, requests pass, and nothing opens"):
         block = 512
@@ -197,9 +223,11 @@ with suite.laboratory() as (t, lab, net):
             t.explain = daemon.log
             server = tftp.Tftpd(lab, net.server)
             storm(t, net, daemon, admit)
+            server.stop()
+            same_port(t, net, daemon)
             if admit == "mark":
-                server.stop()
                 continue
+            server = tftp.Tftpd(lab, net.server)
             killed(t, net, daemon)
             daemon.start()
             server.stop()
