@@ -221,7 +221,7 @@ build/bench/%: build/tests/bench/%.o $(call objects,table rules queue) $(LIB)
 
 build/tests/bench/%.o: CPPFLAGS += -Inft-helper
 
-# Each fuzzer for FUZZ_SECONDS, from seeds made anew. Needs clang and its runtime.
+# Each fuzzer for FUZZ_SECONDS, from seeds made anew. Needs clang and its runtime, nft and user namespaces.
 FUZZ_SECONDS ?= 30
 fuzz: $(FUZZ_BIN)
 	@for f in $(FUZZ_BIN); do \
@@ -230,11 +230,14 @@ fuzz: $(FUZZ_BIN)
 
 build/fuzz/fuzz_profile: CPPFLAGS += -Inft-helper -Itests/unit
 build/fuzz/fuzz_profile: $(PROFILE:%=nft-helper/%.c)
+build/fuzz/fuzz_ruleset: CPPFLAGS += -Inft-helper
+build/fuzz/fuzz_ruleset: FUZZ_LIB = $(shell $(PKG_CONFIG) --libs libnftnl libmnl)
+build/fuzz/fuzz_ruleset: $(patsubst %,nft-helper/%.c,ruleset ruleset_alike reach text $(filter-out netlink,$(WALK)))
 build/fuzz/%: tests/fuzz/%.c $(LIB_SRC)
 	@mkdir -p $(@D)
 	@echo "  FUZZ  $@"
 	$(Q)clang $(filter-out -MMD -MP,$(CPPFLAGS)) -std=gnu17 -g -O1 -fsanitize=fuzzer,address,undefined \
-	  -fno-sanitize-recover=all -o $@ $^
+	  -fno-sanitize-recover=all -o $@ $^ $(FUZZ_LIB)
 
 lint: deps
 	clang-format --dry-run -Werror $(C_FILES)

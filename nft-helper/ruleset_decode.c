@@ -139,8 +139,10 @@ static bool reg(const struct decoder *x, uint16_t attr, uint32_t len, uint8_t *o
 	at = n >= NFT_REG32_00 ? (n - NFT_REG32_00) * 4
 	     : n >= NFT_REG_1  ? (n - NFT_REG_1) * 16
 			       : DUMP_REGISTERS;
+	if (at >= DUMP_REGISTERS || len > DUMP_REGISTERS - at)
+		return false;
 	*offset = (uint8_t)at;
-	return at < DUMP_REGISTERS && len <= DUMP_REGISTERS - at;
+	return true;
 }
 
 /* Each of these fills *out, which is DUMP_OPAQUE, or leaves it so. */

@@ -7,8 +7,12 @@ fuzzer.
 """
 
 import pathlib
+import random
 import struct
+import subprocess
 import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 V4 = bytes([192, 0, 2, 33]) + bytes([192, 0, 2, 21])
 V6 = bytes.fromhex("20010db8000000000000000000000033" "20010db8000000000000000000000021")
@@ -236,7 +240,7 @@ def rsh():
 
 
 def profiles():
-    rules = pathlib.Path(__file__).resolve().parents[2] / "rules"
+    rules = ROOT / "rules"
     for path in sorted((rules / "profiles").glob("*.nft")):
         yield path.stem, b"p" + path.read_bytes()
     yield "settled", (b"p# profile: cumulus-switch\ndefine admins4 = { 192.0.2.0/24, 198.51.100.7 }\n"
@@ -246,6 +250,24 @@ def profiles():
         yield f"catalogue-{name}", b"%d" % number + (rules / "catalogue" / f"{name}.tsv").read_bytes()
 
 
+def dumped(text):
+    """As nf_tables tells of this rule set, in a namespace of its own."""
+    program = pathlib.Path(__file__).with_name("dump_ruleset.py")
+    command = ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-B", str(program)]
+    return subprocess.run(command, input=text.encode(), stdout=subprocess.PIPE, check=True).stdout
+
+
+def rulesets():
+    sys.path.insert(0, str(ROOT / "tests" / "netns"))
+    from lab import rulegen
+
+    yield "profile", dumped((ROOT / "rules" / "profiles" / "cumulus-switch.nft").read_text())
+    own = {4: "192.0.2.33", 6: "2001:db8::33"}
+    for number in range(40):
+        text = rulegen.Nft(random.Random(number), own).text()
+        yield f"random-{number}", dumped(rulegen.outwards(text) if number % 4 == 0 else text)
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(f"usage: {sys.argv[0]} DIRECTORY")
@@ -253,6 +275,7 @@ def main():
         ("packet", packets()), ("stream", streams()), ("sunrpc", rpc()), ("ftp", ftp()),
         ("bfd", bfd()),
         ("tftp", tftp()), ("rsh", rsh()), ("profile", profiles()),
+        ("ruleset", rulesets()),
     ):  # fmt: skip
         directory = pathlib.Path(sys.argv[1], fuzzer)
         directory.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,9 @@
 and ports, so that packets and rules meet often; and the packets for them."""
 
 import ipaddress
+import re
+
+from .netns import CommandFailed
 
 PORTS = (21, 22, 23, 80, 81, 443, 1023, 1024, 1025, 8080, 8447, 8448, 40000, 65535)
 SPORTS = (20, 53, 514, 1023, 1024, 33000, 65535)
@@ -365,6 +368,21 @@ OUTWARDS = {"saddr": "daddr", "daddr": "saddr", "iif": "oif", "iifname": "oifnam
             "input": "output", "prerouting": "output", "INPUT": "OUTPUT", "-i": "-o", "-s": "-d", "-d": "-s",
             "--src-range": "--dst-range", "--src-type": "--dst-type", "--dst-type": "--src-type",
             "--ctorigsrc": "--ctorigdst", ":INPUT": ":OUTPUT"}  # fmt: skip
+
+
+def sayable(text, load, before=0):
+    """Without the rules that nft has no way to say. load(text) is what became of running nft, which has
+    `before` lines more in front of it."""
+    for _ in range(20):
+        done = load(text)
+        if done.returncode == 0:
+            return text
+        bad = {int(n) - before for n in re.findall(r"/dev/stdin:(\d+):", done.stderr)}
+        lines = text.split("\n")
+        text = "\n".join(line for n, line in enumerate(lines, 1) if n not in bad)
+        if not bad or len(bad) == len(lines):
+            break
+    raise CommandFailed(done.stderr)
 
 
 def outwards(text):

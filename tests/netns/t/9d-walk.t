@@ -66,19 +66,14 @@ class Ground:
         self.wire = rawpkt.Wire(self.peer, "php0", link["address"])
 
     def load(self, text):
-        """Without the rules that nft has no way to say; returns what is in force."""
-        for _ in range(20):
+        """What of it is in force then."""
+
+        def load(text):
             with self.host.entered():
-                done = subprocess.run(["nft", "-f", "-"], input=PROBE + text, capture_output=True, text=True,
+                return subprocess.run(["nft", "-f", "-"], input=PROBE + text, capture_output=True, text=True,
                                       env=environment())  # fmt: skip
-            if done.returncode == 0:
-                return text
-            bad = {int(n) - PROBE.count("\n") for n in re.findall(r"/dev/stdin:(\d+):", done.stderr)}
-            lines = text.split("\n")
-            text = "\n".join(line for n, line in enumerate(lines, 1) if n not in bad)
-            if not bad or len(bad) == len(lines):
-                break
-        raise CommandFailed(done.stderr)
+
+        return rulegen.sayable(text, load, PROBE.count("\n"))
 
     def arrived(self):
         text = self.host.sh("nft", "list", "chain", "inet", "probe", "first")
