@@ -224,9 +224,10 @@ build/tests/bench/%.o: CPPFLAGS += -Inft-helper
 # Each fuzzer for FUZZ_SECONDS, from seeds made anew. Needs clang and its runtime, nft and user namespaces.
 FUZZ_SECONDS ?= 30
 fuzz: $(FUZZ_BIN)
-	@for f in $(FUZZ_BIN); do \
-	  mkdir -p $$f.corpus && python3 tests/fuzz/seeds.py $$f.corpus && \
-	  $$f -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=1024 $$f.corpus || exit 1; done
+	@rm -rf build/fuzz/seeds && python3 tests/fuzz/seeds.py build/fuzz/seeds
+	@for f in $(FUZZ_BIN); do mkdir -p $$f.corpus && \
+	  $$f -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=1024 $$f.corpus build/fuzz/seeds/$${f##*_} \
+	    || exit 1; done
 
 build/fuzz/fuzz_profile: CPPFLAGS += -Inft-helper -Itests/unit
 build/fuzz/fuzz_profile: $(PROFILE:%=nft-helper/%.c)

@@ -43,7 +43,10 @@ void queue_show(struct queue *q, queue_seen *seen, void *arg);
 /* Accepts all packets that queue_show() showed and that have not been let go yet. 0 or -errno. */
 int queue_release(struct queue *q);
 
-/* Likewise, but for those of this queue. Once it returns, their flows are in conntrack. */
+/*
+ * Likewise, but for those of this queue. What comes of a verdict is done when this returns: flows
+ * that nobody else has dropped are in conntrack.
+ */
 int queue_release_but(struct queue *q, uint16_t number);
 
 #endif

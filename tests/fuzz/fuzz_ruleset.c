@@ -50,11 +50,10 @@ static const char *text_of(const struct nlmsghdr *nlh, unsigned int type)
 {
 	const struct nlattr *a;
 
-	mnl_attr_for_each(a, nlh,
-	    sizeof(
-		struct nfgenmsg)) if (mnl_attr_get_type(a) == type &&
-				      memchr(mnl_attr_get_payload(a), '\0',
-					  mnl_attr_get_payload_len(a))) return mnl_attr_get_str(a);
+	mnl_attr_for_each (a, nlh, sizeof(struct nfgenmsg))
+		if (mnl_attr_get_type(a) == type &&
+		    memchr(mnl_attr_get_payload(a), '\0', mnl_attr_get_payload_len(a)))
+			return mnl_attr_get_str(a);
 	return "";
 }
 
